@@ -1,0 +1,1 @@
+"""The grant types, on Authlib's machinery, and the rules for an authorization request."""

@@ -1,0 +1,1 @@
+"""A security-hardened API: who calls, what they may do, which rows, which fields, and what happened."""
