@@ -30,6 +30,7 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     issuers = {url: _issuer(url, config) for url in config.issuers}
+    app.extensions["idp_mock"] = issuers
     for issuer in issuers.values():
         mount(app, issuer)
     if config.test_endpoints:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import structlog
 from flask import Flask
 
 from secure_api.audit.logging import configure_logging
 from secure_api.credentials.access_tokens import AccessTokenVerifier
 from secure_api.credentials.issuer_keys import issuer_keys_of
-from secure_api.credentials.providers import load_providers
+from secure_api.credentials.providers import ProviderRegistry, load_providers
 from secure_api.credentials.sealing import Sealer
 from secure_api.credentials.sessions import SessionLimits
 from secure_api.db import database, utc_now
 from secure_api.db.base import engine_options, prepare_engine
 from secure_api.db.scoping import guard_engine
+from secure_api.errors import SettingsError
 from secure_api.login.relying_party import RelyingParty
 from secure_api.login.views import LoginParts, login_blueprint
 from secure_api.outbound.operator import OperatorClient
@@ -70,6 +72,7 @@ def create_app(settings: Settings) -> Flask:
     providers = load_providers(
         settings.identity_providers, settings.variables, allow_http_loopback=not settings.is_production
     )
+    _report_providers(settings, providers)
     clients = {provider.name: OperatorClient(provider.origins) for provider in providers}
     issuer_keys = issuer_keys_of(providers, lambda provider: clients[provider.name])
     session_limits = SessionLimits(
@@ -110,3 +113,11 @@ def create_app(settings: Settings) -> Flask:
 
     require_complete_declarations(app, policies, limiter)
     return app
+
+
+def _report_providers(settings: Settings, providers: ProviderRegistry) -> None:
+    """Say which provider tables are left out and why. Raises `SettingsError` for the mock in production."""
+    if settings.is_production and providers.by_name("mock") is not None:
+        raise SettingsError([f"{settings.identity_providers}: the mock identity provider is refused in production"])
+    for name, reason in providers.disabled.items():
+        structlog.get_logger("secure_api").info("identity_provider_left_out", provider=name, reason=reason)

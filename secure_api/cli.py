@@ -129,7 +129,9 @@ def policy() -> None:
 
 
 @policy.command("check")
-@click.argument("folder", type=click.Path(path_type=Path), default=PROJECT_ROOT / "policies")
+@click.argument(
+    "folder", type=click.Path(path_type=Path), default=PROJECT_ROOT / "policies", envvar="SECURE_API_POLICIES"
+)
 @_explained
 def policy_check(folder: Path) -> None:
     """Check every policy file of FOLDER: names, types, conditions, embedded tests. Prints file:line:column."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import secrets
 import shutil
@@ -26,6 +27,7 @@ HOST = "127.0.0.1"
 START_SECONDS = 30
 STOP_SECONDS = 10
 FAILED, USAGE = 1, 2
+PR_SET_PDEATHSIG = 1
 
 
 def run_demo(environ: Mapping[str, str]) -> int:
@@ -39,22 +41,28 @@ def run_demo(environ: Mapping[str, str]) -> int:
         return USAGE
     # Two host names on purpose: ports share cookies, and clearing one's would clear the other's.
     api, idp = f"http://{HOST}:{api_port}", f"http://localhost:{idp_port}"
-    folder = PROJECT_ROOT / ".demo"
+    # By port, so that two demos side by side do not take each other's database away.
+    folder = PROJECT_ROOT / ".demo" / str(api_port)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, parents=True)
     child = _environment(environ, folder, api, idp)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        return _run(processes, child, api, idp, stop)
+        return _run(processes, child, folder, api, idp, stop)
     finally:
         _end(processes)
 
 
 def _run(
-    processes: list[subprocess.Popen[bytes]], environ: dict[str, str], api: str, idp: str, stop: threading.Event
+    processes: list[subprocess.Popen[bytes]],
+    environ: dict[str, str],
+    folder: Path,
+    api: str,
+    idp: str,
+    stop: threading.Event,
 ) -> int:
     click.echo("demo: making the database …")
     for arguments in (["db", "upgrade"], ["seed"]):
@@ -62,25 +70,25 @@ def _run(
         if done.returncode != 0 or stop.is_set():
             return FAILED if not stop.is_set() else 0
     click.echo("demo: starting the identity provider and the API …")
-    logs = PROJECT_ROOT / ".demo"
+    logs = folder.relative_to(PROJECT_ROOT)
     idp_port, api_port = idp.rpartition(":")[2], api.rpartition(":")[2]
     processes.append(
         _start(
             [sys.executable, "-m", "idp_mock", "run", "--port", idp_port, "--issuer", idp, "--one-click",
              "--auto-login", "--test-endpoints"],
-            environ, logs / "idp.log",
+            environ, folder / "idp.log",
         )
     )  # fmt: skip
-    processes.append(_start(_api_command("run", "--host", HOST, "--port", api_port), environ, logs / "api.log"))
+    processes.append(_start(_api_command("run", "--host", HOST, "--port", api_port), environ, folder / "api.log"))
     for address in (f"{idp}/.well-known/openid-configuration", f"{api}/readyz"):
         if not _wait_for(address, processes, stop):
             if not stop.is_set():
-                click.echo(f"demo: {address} did not answer; see .demo/idp.log and .demo/api.log", err=True)
+                click.echo(f"demo: {address} did not answer; see {logs}/idp.log and {logs}/api.log", err=True)
             return 0 if stop.is_set() else FAILED
-    _print_welcome(api, idp)
+    _print_welcome(api, idp, logs / "api.log")
     while not stop.wait(0.5):
         if any(process.poll() is not None for process in processes):
-            click.echo("demo: one of the two processes ended; see .demo/idp.log and .demo/api.log", err=True)
+            click.echo(f"demo: one of the two processes ended; see {logs}/idp.log and {logs}/api.log", err=True)
             return FAILED
     click.echo("\ndemo: stopping")
     return 0
@@ -94,8 +102,19 @@ def _start(arguments: list[str], environ: dict[str, str], log: Path) -> subproce
     # A session of its own: Ctrl-C reaches only this process, which then ends both in order.
     with log.open("wb") as output:
         return subprocess.Popen(  # nosec B603
-            arguments, env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            arguments,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this child if the demo itself is killed; elsewhere only Ctrl-C ends both."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:
@@ -147,7 +166,7 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     return int(value)
 
 
-def _print_welcome(api: str, idp: str) -> None:
+def _print_welcome(api: str, idp: str, log: Path) -> None:
     issuer = "" if idp.endswith(":9000") and api.endswith(":8000") else f" --issuer {idp} --api {api}"
     click.echo(
         f"""
@@ -162,6 +181,6 @@ def _print_welcome(api: str, idp: str) -> None:
     .venv/bin/python examples/third_party_client.py --login-hint alice{issuer}
     .venv/bin/python examples/third_party_client.py --login-hint alice --scope products:read{issuer}
 
-  Every security event is a line of .demo/api.log. Ctrl-C ends both.
+  Every security event is a line of {log}. Ctrl-C ends both.
 """
     )

@@ -59,7 +59,7 @@ class Settings:
 
     @property
     def serves_https(self) -> bool:
-        """True if callers reach the API over TLS; decides HSTS and the names of cookies."""
+        """True if callers reach the API over TLS; decides HSTS."""
         return self.base_url.startswith("https://")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -31,9 +32,14 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 def is_current(engine: Engine) -> bool:
     """True if the database has the newest schema that this code knows."""
-    newest = ScriptDirectory.from_config(_config(None)).get_current_head()
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == newest
+        return MigrationContext.configure(connection).get_current_revision() == _newest()
+
+
+@cache
+def _newest() -> str | None:
+    """The newest revision in the migrations folder; it does not change while the process runs."""
+    return ScriptDirectory.from_config(_config(None)).get_current_head()
 
 
 def _config(connection: object) -> Config:

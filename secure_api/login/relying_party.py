@@ -175,14 +175,16 @@ class RelyingParty:
             if not hmac.compare_digest(str(more.get("sub", "")).encode(), claims.subject.encode()):
                 # An access token of somebody else, slipped in: his claims must not be ours (OIDC Core §5.3.2).
                 raise LoginFailed("userinfo_subject", "The identity provider's answers contradict each other.")
+            if "email" in known:
+                more.pop("email_verified", None)  # said of the address there, which may be another one
             known = {**more, **known}
         email, name = known.get("email"), known.get("name")
         return Identity(
             issuer=provider.issuer,
             subject=claims.subject,
-            email=email if isinstance(email, str) and len(email) <= 254 else None,
+            email=email if isinstance(email, str) and len(email) <= 254 and email.isprintable() else None,
             email_verified=known.get("email_verified") is True,
-            name=name[:200] if isinstance(name, str) else None,
+            name=name[:200] if isinstance(name, str) and name.isprintable() else None,
             groups=groups_at(known, provider.groups_claim),
         )
 

@@ -77,7 +77,8 @@ def take_transaction(session: AnySession, *, state: str, browser: str | None, pr
 
     Raises `LoginFailed` if it is unknown, over, of another provider, or of another browser.
     """
-    row = session.get(LoginTransaction, _hash(state))
+    # The lock makes a second callback wait here, and then find nothing; SQLite's write lock is held already.
+    row = session.get(LoginTransaction, _hash(state), with_for_update=True)
     if row is None or row.expires_at < utc_now():
         raise LoginFailed("unknown_transaction", "This sign-in took too long or was already used. Start again.")
     if browser is None or not hmac.compare_digest(row.browser_hash, _hash(browser)):

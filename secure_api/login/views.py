@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from secure_api.credentials.sessions import (
     start_session,
 )
 from secure_api.db import begin_write, database
-from secure_api.errors import BadRequest, LoginFailed
+from secure_api.errors import AuditUnavailable, BadRequest, CsrfRefused, LoginFailed, ServiceUnavailable
 from secure_api.login.provisioning import Provisioned, provision
 from secure_api.login.relying_party import RelyingParty, SignedIn
 from secure_api.login.return_to import local_path_or_default
@@ -56,9 +57,10 @@ def login_blueprint(parts: LoginParts) -> Blueprint:
     def start(provider_name: str) -> Response:
         """Begin a sign-in: a fresh transaction bound to this browser, then off to the provider."""
         parts.limiter.hit_class("login", request.remote_addr or "")
-        provider = parts.relying_party.provider(provider_name)
         lifetime = timedelta(seconds=parts.settings.login_transaction_seconds)
-        parts.relying_party.prepare(provider)
+        with _refusal_recorded(EventName.AUTHN_LOGIN_FAIL, provider_name):
+            provider = parts.relying_party.provider(provider_name)
+            parts.relying_party.prepare(provider)
         begin_write(database.session)
         begun = begin_transaction(
             database.session,
@@ -76,28 +78,36 @@ def login_blueprint(parts: LoginParts) -> Blueprint:
     def callback(provider_name: str) -> Response:
         """End a sign-in: a new session, or an explained refusal and no session at all."""
         parts.limiter.hit_class("login", request.remote_addr or "")
-        try:
+        with _refusal_recorded(EventName.AUTHN_LOGIN_FAIL, provider_name):
             return _finish(parts, provider_name)
-        except LoginFailed as error:
-            database.session.rollback()
-            forget_recorded(database.session)
-            _record(
-                EventName.AUTHN_LOGIN_FAIL, Outcome.FAILURE, reason=error.reason, detail={"provider": provider_name}
-            )
-            raise
 
     @blueprint.post("/logout")
     def logout(*_: Any) -> Response:
         """End this session here and at the provider, and have the browser forget what it kept."""
-        require_same_origin(request, parts.settings.base_url)
-        live = find_session(database.session, request.cookies.get(COOKIES.session, ""), parts.session_limits)
-        target = _end(parts, live) if live is not None else None
+        with _refusal_recorded(EventName.AUTHZ_FAIL, "own session"):
+            require_same_origin(request, parts.settings.base_url)
+            live = find_session(database.session, request.cookies.get(COOKIES.session, ""), parts.session_limits)
+            target = _end(parts, live) if live is not None else None
         response = redirect(target or url_for("pages.sign_in", signed_out=1), code=303)
         clear_cookie(response, COOKIES.session)
         response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
         return response
 
     return blueprint
+
+
+@contextmanager
+def _refusal_recorded(name: EventName, provider_name: str) -> Iterator[None]:
+    """What a public endpoint refuses leaves one event too, in a transaction of its own, and is raised again."""
+    try:
+        yield
+    except (LoginFailed, CsrfRefused, BadRequest, ServiceUnavailable) as error:
+        database.session.rollback()
+        forget_recorded(database.session)
+        if not isinstance(error, AuditUnavailable):
+            reason = error.reason if isinstance(error, LoginFailed) else error.log_detail or error.slug
+            _record(name, Outcome.FAILURE, reason=reason, detail={"provider": provider_name[:40]})
+        raise
 
 
 def _finish(parts: LoginParts, provider_name: str) -> Response:

@@ -29,7 +29,8 @@ def authenticate(services: Services, context: RequestContext) -> None:
     `BadRequest`, `AuthenticationRequired`, `InvalidToken`, `AccountRequired`, `CsrfRefused`.
     """
     headers = context.request.headers.getlist("Authorization")
-    if len(headers) > 1:
+    # WSGI servers join repeated headers with a comma, which no credential of ours can hold.
+    if len(headers) > 1 or any("," in header for header in headers):
         raise BadRequest("Send one Authorization header.", log_detail="two Authorization headers")
     if headers:
         context.principal = _from_header(services, context, headers[0])

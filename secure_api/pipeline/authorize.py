@@ -13,7 +13,8 @@ from secure_api.errors import (
 from secure_api.pipeline.context import RequestContext
 from secure_api.pipeline.declaration import Collection, Declaration, Item
 from secure_api.pipeline.services import Services
-from secure_api.policy.decision import FunctionDecision
+from secure_api.policy.decision import Decision, FunctionDecision
+from secure_api.policy.model import StepUp
 from secure_api.principal import PrincipalKind
 
 
@@ -37,21 +38,34 @@ def authorize_object(_services: Services, context: RequestContext) -> None:
 
     Who may not even read the row got 404 before this. Raises `PermissionDenied`, `StepUpRequired`.
     """
-    if not isinstance(context.declaration.objects, Item) or context.grant is None:
+    if context.grant is None:
+        return
+    if not isinstance(context.declaration.objects, Item):
+        # There is no row to decide on: ask for a stronger sign-in where every rule wants one.
+        require_step_up(context.grant.step_up_for(context.principal, context.attributes))
         return
     values = row_values(context.row, context.grant.condition_paths)
     context.decision = context.grant.decide(values, context.principal, context.attributes)
-    if context.decision.step_up is not None:
-        step_up = context.decision.step_up
+    require_allowed(context.decision, "You may see this object, but not do this to it.")
+
+
+def require_allowed(decision: Decision, public_detail: str) -> None:
+    """Pass only if the rule allowed the row.
+
+    Raises `StepUpRequired` where nothing but a stronger sign-in is missing, else `PermissionDenied`.
+    """
+    require_step_up(decision.step_up)
+    if not decision.allowed:
+        raise PermissionDenied(public_detail, log_detail=f"object_rule {decision.rule_id} {decision.failure}".strip())
+
+
+def require_step_up(step_up: StepUp | None) -> None:
+    """Pass only if there is nothing to ask for. Raises `StepUpRequired`."""
+    if step_up is not None:
         raise StepUpRequired(
             "This action needs a stronger or more recent sign-in.",
             log_detail="step_up",
             extensions={"acr_values": list(step_up.acr_values), "max_age": step_up.max_age_seconds},
-        )
-    if not context.decision.allowed:
-        raise PermissionDenied(
-            "You may see this object, but not do this to it.",
-            log_detail=f"object_rule {context.decision.rule_id} {context.decision.failure}".strip(),
         )
 
 

@@ -15,14 +15,12 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from secure_api.errors import UndeclaredRoute
-from secure_api.pipeline.declaration import Declaration
+from secure_api.pipeline.declaration import Declaration, Item
 from secure_api.pipeline.endpoint import DECLARATION
 from secure_api.pipeline.public import PUBLIC_ENDPOINTS
 from secure_api.policy.policy_set import PolicySet
 from secure_api.settings import PROJECT_ROOT
 from secure_api.web.limits import RateLimiter
-
-_IMPLICIT_METHODS = {"HEAD", "OPTIONS"}  # answered from GET's declaration, and by the framework
 
 
 def require_complete_declarations(app: Flask, policies: PolicySet, limiter: RateLimiter) -> None:
@@ -41,7 +39,7 @@ def require_complete_declarations(app: Flask, policies: PolicySet, limiter: Rate
             else:
                 faults += [
                     f"{_where(view)}: {method} {rule.rule}: {fault}"
-                    for fault in _faults(declaration, policies, limiter)
+                    for fault in _faults(declaration, rule, policies, limiter)
                 ]
     if faults:
         raise UndeclaredRoute(log_detail="\n".join(faults))
@@ -50,11 +48,17 @@ def require_complete_declarations(app: Flask, policies: PolicySet, limiter: Rate
 def _views(app: Flask, rule: Rule) -> Iterator[tuple[str, Callable[..., Any]]]:
     view = app.view_functions[rule.endpoint]
     owner = getattr(view, "view_class", None)
-    for method in sorted((rule.methods or set()) - _IMPLICIT_METHODS):
-        yield method, getattr(owner, method.lower()) if owner is not None else view
+    methods = rule.methods or set()
+    for method in sorted(methods):
+        own = getattr(owner, method.lower(), None)
+        # HEAD runs GET's view and OPTIONS the framework's, unless a view answers them itself.
+        is_head_of_get = method == "HEAD" and "GET" in methods and own is None
+        is_automatic = method == "OPTIONS" and getattr(rule, "provide_automatic_options", False)
+        if not is_head_of_get and not is_automatic:
+            yield method, own or view
 
 
-def _faults(declaration: Declaration, policies: PolicySet, limiter: RateLimiter) -> Iterator[str]:
+def _faults(declaration: Declaration, rule: Rule, policies: PolicySet, limiter: RateLimiter) -> Iterator[str]:
     policy = policies.resources.get(declaration.resource)
     if policy is None:
         yield f"no policy file guards {declaration.resource!r}{_suggest(declaration.resource, policies.resources)}"
@@ -64,6 +68,9 @@ def _faults(declaration: Declaration, policies: PolicySet, limiter: RateLimiter)
         yield f"{declaration.resource} has no action {declaration.action!r}{hint}"
     if declaration.objects.model.policy_resource != declaration.resource:
         yield f"the rows are guarded by {declaration.objects.model.policy_resource!r}, not {declaration.resource!r}"
+    if isinstance(declaration.objects, Item) and declaration.objects.parameter not in rule.arguments:
+        hint = _suggest(declaration.objects.parameter, rule.arguments)
+        yield f"the path has no parameter {declaration.objects.parameter!r}{hint}"
     if declaration.answer.resource != declaration.resource:
         yield f"the answer shows {declaration.answer.resource!r}, not {declaration.resource!r}"
     for attribute in declaration.answer.members.values():

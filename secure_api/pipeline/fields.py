@@ -5,6 +5,7 @@ The policy lists model attributes per rule; a representation maps them to the me
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from secure_api.db.scoping import row_values
@@ -25,6 +26,13 @@ def refuse_unlisted_fields(_services: Services, context: RequestContext) -> None
         writable = frozenset(context.grant.writable_fields)
     else:
         writable = context.decision.write_fields if context.decision is not None else frozenset()
+    refuse_members(context, writable)
+
+
+def refuse_members(context: RequestContext, writable: Collection[str]) -> None:
+    """Every member of the body must set one of the attributes in `writable`. Raises `FieldRefused`."""
+    if context.body is None:
+        return
     names = context.declaration.body_attributes
     refused = [member for member in sorted(context.body.model_fields_set) if names.get(member, member) not in writable]
     if refused:

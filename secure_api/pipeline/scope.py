@@ -15,8 +15,10 @@ from secure_api.db import Base, begin_write
 from secure_api.db.policy_sql import scope_expression
 from secure_api.db.scoping import policy_columns, row_values, scoped_select
 from secure_api.errors import NotFound, PermissionDenied
+from secure_api.pipeline.authorize import require_allowed
 from secure_api.pipeline.context import RequestContext
 from secure_api.pipeline.declaration import Collection, Item, NewItem
+from secure_api.pipeline.fields import refuse_members
 from secure_api.pipeline.services import Services
 from secure_api.policy.decision import FunctionDecision
 
@@ -37,7 +39,8 @@ def load_scoped_rows(_services: Services, context: RequestContext) -> None:
 def check_written_row(_services: Services, context: RequestContext) -> None:
     """The row as the view left it must still be one that the rule allows: INSERT and UPDATE alike.
 
-    Stops a write that moves an object out of the caller's reach or makes one there. Raises `PermissionDenied`.
+    Stops a write that moves an object out of the caller's reach or makes one there. Raises
+    `PermissionDenied`, `StepUpRequired`, `FieldRefused`.
     """
     objects = context.declaration.objects
     if not context.writes or context.grant is None or context.reply is None:
@@ -49,12 +52,13 @@ def check_written_row(_services: Services, context: RequestContext) -> None:
     if inspect(row).deleted or row in context.session.deleted:
         return
     context.session.flush()
-    decision = context.grant.decide(
+    context.decision = context.grant.decide(
         row_values(row, context.grant.condition_paths), context.principal, context.attributes
     )
-    if not decision.allowed:
-        raise PermissionDenied("The object may not be changed in that way.", log_detail="written row is out of scope")
-    context.decision = decision
+    require_allowed(context.decision, "The object may not be changed in that way.")
+    if isinstance(objects, NewItem):
+        # Only now is it known which rules match: another rule's members are not this caller's.
+        refuse_members(context, context.decision.write_fields)
 
 
 def _load_page(context: RequestContext, objects: Collection) -> None:
@@ -73,7 +77,7 @@ def _load_item(context: RequestContext, objects: Item) -> Any:
     identity: ColumnElement[bool] = getattr(objects.model, "id") == context.path[objects.parameter]  # noqa: B009
     statement = _visible(context, objects.model, _reading(context), columns=not context.writes).where(identity)
     if context.writes:
-        row = context.session.execute(statement.with_for_update()).scalar_one_or_none()
+        row = context.session.execute(statement.with_for_update(of=objects.model)).scalar_one_or_none()
     else:
         row = context.session.execute(statement).one_or_none()
     if row is None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, redirect, render_template, request, url_for
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WerkzeugMethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
@@ -26,6 +27,7 @@ from secure_api.errors import (
     PayloadTooLarge,
     RateLimited,
     SecureApiError,
+    ServiceUnavailable,
     StepUpRequired,
     UnsupportedMediaType,
 )
@@ -67,6 +69,11 @@ def register_problems(app: Flask, base_url: str, resource_metadata_url: str) -> 
         if isinstance(error, WerkzeugMethodNotAllowed) and error.valid_methods:
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return response
+
+    @app.errorhandler(OperationalError)
+    def database_away(error: OperationalError) -> BaseResponse:
+        _log.error("database_unavailable", error=type(error.orig).__name__)
+        return _render(ServiceUnavailable(), base_url)
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> BaseResponse:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import orjson
 from flask import Blueprint, Response, render_template
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from secure_api.db import database
+from secure_api.db.migrate import is_current
 from secure_api.errors import NotFound, ServiceUnavailable
 from secure_api.protocol.resource_metadata import metadata_path, resource_metadata
 from secure_api.settings import PROJECT_ROOT
@@ -35,9 +35,11 @@ def public_blueprint(base_url: str, issuers: list[str], scopes: list[str]) -> Bl
     @blueprint.get("/readyz")
     def readyz() -> Response:
         try:
-            database.session.execute(text("SELECT 1"))
+            current = is_current(database.engine)
         except SQLAlchemyError as error:
             raise ServiceUnavailable(log_detail=f"database: {type(error).__name__}") from error
+        if not current:
+            raise ServiceUnavailable(log_detail="the database lacks a migration: run `secure-api db upgrade`")
         return Response(b'{"status":"ready"}', mimetype="application/json")
 
     @blueprint.get(metadata_path(base_url))

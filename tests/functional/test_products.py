@@ -59,6 +59,16 @@ def test_admin_creates_and_deletes_a_product(shop: Shop) -> None:
     assert shop.call("GET", location).status_code == 404
 
 
+def test_admin_puts_a_product_on_a_shelf(shop: Shop) -> None:
+    """A category that exists is taken, one that does not is a conflict."""
+    shelf = shop.call("GET", "/api/v1/products?limit=1").json()["data"][0]["category_id"]
+    good = shop.call("POST", "/api/v1/products", shop.token(ADA), json=new_product(category_id=shelf))
+    assert good.status_code == 201, good.text
+    assert good.json()["category_id"] == shelf
+    absent = new_product(category_id=str(uuid4()))
+    assert shop.call("POST", "/api/v1/products", shop.token(ADA), json=absent).status_code == 409
+
+
 def test_admin_cannot_create_a_product_with_a_taken_sku(shop: Shop) -> None:
     """The second one is a conflict, decided by the database."""
     body = new_product()

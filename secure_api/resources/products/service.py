@@ -10,12 +10,15 @@ from sqlalchemy.exc import IntegrityError
 
 from secure_api.db import AnySession
 from secure_api.errors import Conflict
+from secure_api.resources.categories.model import Category
 from secure_api.resources.orders.model import OrderItem
 from secure_api.resources.products.model import Product
 
 
 def create_product(session: AnySession, values: Mapping[str, Any]) -> Product:
-    """A new product with these values. Raises `Conflict` if the SKU is taken."""
+    """A new product with these values. Raises `Conflict` if the SKU is taken, or there is no such category."""
+    if values["category_id"] is not None and session.get(Category, values["category_id"]) is None:
+        raise Conflict("There is no such category.", log_detail="category absent")
     product = Product(**values)
     session.add(product)
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 from flask import Blueprint
 from flask.views import MethodView
-from pydantic import Field
+from pydantic import Field, Strict
 
 from secure_api.pipeline import (
     Collection,
@@ -52,6 +53,9 @@ PRODUCT = Representation(
 
 class NewProduct(StrictModel):
     """What a new product needs."""
+
+    # JSON has no UUIDs: the strict model takes the text of one here.
+    category_id: Annotated[UUID | None, Strict(False)] = None
 
     sku: str = Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9][A-Z0-9-]*$")
     name: str = Field(min_length=1, max_length=200)

@@ -51,12 +51,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keys(issuer: LoopbackServer, clock: Clock, tmp_path: Path) -> Iterator[IssuerKeys]:
+def keys(issuer: LoopbackServer, clock: Clock, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[IssuerKeys]:
+    """Patient, so that a busy machine fails no test; impatient where the test is about a slow issuer."""
+    seconds = 0.5 if any(word in request.node.name for word in ("endless", "silence", "slow")) else 20
     path = tmp_path / "providers.toml"
     path.write_text(f'[providers.x]\nissuer = "{issuer.url}"\nprofile = "rfc9068"\naudiences = ["a"]\n')
     provider = load_providers(path, {}, allow_http_loopback=True).by_name("x")
     assert provider is not None
-    client = OperatorClient(provider.origins, total_timeout_seconds=0.5, max_bytes=20_000)
+    client = OperatorClient(provider.origins, read_timeout_seconds=20, total_timeout_seconds=seconds, max_bytes=20_000)
     yield IssuerKeys(replace(provider, key_cache=POLICY), client, clock)
     client.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
@@ -114,10 +113,3 @@ def test_the_profile_follows_the_provider(session: Session) -> None:
     assert (user.name, user.email) == ("Alice A.", "alice@new.example")
     sign_in(session, name=None)
     assert session.get_one(User, done.user_id).name == "Alice A."
-
-
-def test_a_sign_in_leaves_the_customer_record_as_it_is(session: Session) -> None:
-    done = sign_in(session, "customer")
-    user = session.get_one(User, done.user_id)
-    assert user.customer_id is None
-    assert uuid4() != user.id

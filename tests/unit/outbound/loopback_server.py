@@ -104,6 +104,8 @@ def running_server(tls: ssl.SSLContext | None = None) -> Iterator[LoopbackServer
             """Says nothing: the tests look at counts."""
 
     class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # with the default of 5, many threads at once wait a second for a connection
+
         def handle_error(self, *_: Any) -> None:
             """Says nothing: clients that hang up are part of the tests."""
 

@@ -10,14 +10,17 @@ import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from secure_api.errors import OutboundFailed
+from secure_api.outbound.deadline import DeadlineAdapter, deadline_in
 from secure_api.outbound.operator import OperatorClient
 from tests.unit.outbound.loopback_server import LoopbackServer, answer_json, drip, redirect_to, running_server
 
@@ -30,8 +33,10 @@ def server() -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture
-def client(server: LoopbackServer) -> Iterator[OperatorClient]:
-    made = OperatorClient([server.url], total_timeout_seconds=0.4, max_bytes=1000)
+def client(server: LoopbackServer, request: pytest.FixtureRequest) -> Iterator[OperatorClient]:
+    """Patient, so that a busy machine fails no test; impatient where the test is about a slow peer."""
+    seconds = 0.4 if "slow_peer" in request.node.name else 20
+    made = OperatorClient([server.url], read_timeout_seconds=20, total_timeout_seconds=seconds, max_bytes=1000)
     yield made
     made.close()
 
@@ -171,6 +176,37 @@ def test_slow_peer_cannot_hold_a_worker(where: str, client: OperatorClient, serv
     assert "Timeout" in failure_of(client, f"{server.url}/slow")
     assert time.monotonic() - started < 2
     assert client.get_json(f"{server.url}/good") == {"good": True}
+
+
+def test_last_read_gets_only_what_is_left_of_the_deadline(server: LoopbackServer) -> None:
+    """A peer that feeds us until shortly before the end and then falls silent gains no second time-out."""
+    client = OperatorClient([server.url], total_timeout_seconds=1.0)
+    server.answers["/good"] = answer_json({"good": True})
+    client.get_json(f"{server.url}/good")
+
+    def feed_then_fall_silent(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        for _ in range(40):
+            handler.wfile.write(b" ")
+            server.stop.wait(0.02)
+        server.stop.wait(10)
+
+    server.answers["/feed"] = feed_then_fall_silent
+    started = time.monotonic()
+    assert "Timeout" in failure_of(client, f"{server.url}/feed")
+    assert time.monotonic() - started < 1.5
+    client.close()
+
+
+def test_read_after_the_deadline_does_not_start(server: LoopbackServer) -> None:
+    """With no time left there is no read at all, whatever the time-outs of the session say."""
+    session = requests.Session()
+    session.mount("http://", DeadlineAdapter())
+    with deadline_in(5):
+        assert session.get(f"{server.url}/good", timeout=5).json() == {"good": True}
+    with deadline_in(-1), pytest.raises(requests.exceptions.Timeout):
+        session.get(f"{server.url}/good", timeout=5)
+    session.close()
 
 
 def test_cut_off_answer_is_refused(client: OperatorClient, server: LoopbackServer) -> None:

@@ -43,6 +43,8 @@ def test_origin_has_one_spelling(url: str, origin: str) -> None:
         "https://idp.example#f",
         "https://idp.example/#",
         "https://idp.example\\@evil.example",
+        "https://idp.example\\.evil.example",
+        "https:\\\\idp.example",
         "https://idp.example /",
         "https://idp.example\n",
         "https://idp.example\x00",
