@@ -24,7 +24,7 @@ from secure_api.credentials.sessions import (
     start_session,
 )
 from secure_api.db import begin_write, database
-from secure_api.errors import AuditUnavailable, BadRequest, CsrfRefused, LoginFailed, ServiceUnavailable
+from secure_api.errors import AuditUnavailable, BadRequest, CsrfRefused, LoginFailed, SecureApiError, ServiceUnavailable
 from secure_api.login.provisioning import Provisioned, provision
 from secure_api.login.relying_party import RelyingParty, SignedIn
 from secure_api.login.return_to import local_path_or_default
@@ -105,9 +105,16 @@ def _refusal_recorded(name: EventName, provider_name: str) -> Iterator[None]:
         database.session.rollback()
         forget_recorded(database.session)
         if not isinstance(error, AuditUnavailable):
-            reason = error.reason if isinstance(error, LoginFailed) else error.log_detail or error.slug
-            _record(name, Outcome.FAILURE, reason=reason, detail={"provider": provider_name[:40]})
+            detail = {"provider": provider_name[:40], "detail": error.log_detail}
+            _record(name, Outcome.FAILURE, reason=_reason(error), detail=detail)
         raise
+
+
+def _reason(error: SecureApiError) -> str:
+    """The short code of a refusal, for the audit log."""
+    if isinstance(error, LoginFailed):
+        return error.reason
+    return "provider_unavailable" if isinstance(error, ServiceUnavailable) else error.slug
 
 
 def _finish(parts: LoginParts, provider_name: str) -> Response:

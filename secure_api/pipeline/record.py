@@ -33,14 +33,18 @@ def record_success(_services: Services, context: RequestContext) -> None:
     emit_recorded(context.session)
 
 
-def record_denial(_services: Services, context: RequestContext, error: SecureApiError) -> None:
+def record_denial(services: Services, context: RequestContext, error: SecureApiError) -> None:
     """Keep one event of a security refusal; other refusals, such as a malformed body, make none.
+
+    Of a caller over a limit, one event per address, limit and minute is kept.
 
     Raises `AuditUnavailable` if it cannot be kept: a refusal without a trace is not an answer.
     """
     name = _denial_name(error)
     if name is None:
         return
+    if isinstance(error, RateLimited) and not services.limiter.is_first_in_minute(context.address, error.log_detail):
+        return  # a flood must neither fill the log nor hold its lock
     begin_write(context.session)
     record_event(context.session, _event(context, name, Outcome.FAILURE, _reason(error)))
     context.session.commit()

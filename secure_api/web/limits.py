@@ -20,6 +20,9 @@ from limits import RateLimitItem, parse
 from secure_api.errors import RateLimited, SettingsError
 
 
+_ONCE_A_MINUTE = parse("1/minute")
+
+
 @dataclass(frozen=True, slots=True)
 class RateLimits:
     """The parsed limits: `address` for everyone, `classes` by the name that an endpoint declares."""
@@ -67,6 +70,10 @@ class RateLimiter:
     def hit_class(self, name: str, key: str) -> None:
         """Count one request of class `name` by the caller `key`. Raises `RateLimited`."""
         self._hit(self._limits.classes[name], name, key)
+
+    def is_first_in_minute(self, *key: str) -> bool:
+        """True once a minute per `key`, in all workers: what a flood would repeat is told once."""
+        return bool(self._extension.limiter.hit(_ONCE_A_MINUTE, "once", *key))
 
     def _hit(self, items: tuple[RateLimitItem, ...], name: str, key: str) -> None:
         strategy = self._extension.limiter

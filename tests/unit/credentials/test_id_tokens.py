@@ -20,10 +20,14 @@ VALID = compact(GOOGLE_HEADER, GOOGLE_CLAIMS, "google")
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> dict[str, IssuerKeys]:
+def client() -> shop.DocumentClient:
+    return shop.DocumentClient()
+
+
+@pytest.fixture
+def keys(tmp_path: Path, client: Any) -> dict[str, IssuerKeys]:
     path = tmp_path / "providers.toml"
     path.write_text(shop.PROVIDERS)
-    client: Any = shop.DocumentClient()
     return dict(issuer_keys_of(load_providers(path, {}), lambda _: client, lambda: 0.0))
 
 
@@ -62,6 +66,17 @@ def test_wrong_id_token_cannot_sign_anyone_in(token: str, reason: Reason, keys: 
     with pytest.raises(InvalidToken) as refusal:
         verify(token, keys["google"])
     assert refusal.value.reason == reason
+
+
+def test_id_token_of_a_wrong_algorithm_cannot_cause_a_fetch(
+    keys: dict[str, IssuerKeys], client: shop.DocumentClient
+) -> None:
+    """It is refused before its key is looked up; the valid one fetches metadata and keys."""
+    with pytest.raises(InvalidToken):
+        verify(compact({**GOOGLE_HEADER, "alg": "ES256"}, GOOGLE_CLAIMS, "google"), keys["google"])
+    assert client.fetched == []
+    verify(VALID, keys["google"])
+    assert len(client.fetched) == 2
 
 
 def test_access_token_cannot_sign_anyone_in(keys: dict[str, IssuerKeys]) -> None:

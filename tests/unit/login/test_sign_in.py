@@ -325,14 +325,7 @@ def test_a_wrong_id_token_cannot_open_a_session(
 ) -> None:
     """Each check of OIDC Core §3.1.3.7 by itself."""
     browser.provider.claims, browser.provider.header = claims, header
-    answer = browser.sign_in()
-    assert answer.status_code == 400
-    ((_, told),) = events(reader)
-    assert told is not None
-    assert told.startswith("id_token_")
-    assert_refused(answer, browser, reader, told)
-    if header.get("kid", "") is not None and claims.get("sub") != "":
-        assert told == reason
+    assert_refused(browser.sign_in(), browser, reader, reason)
 
 
 def test_an_id_token_of_another_key_cannot_open_a_session(browser: Browser, reader: Session) -> None:
@@ -390,7 +383,10 @@ def test_a_provider_that_misbehaves_opens_no_session(browser: Browser, reader: S
     assert answered.status_code == 503
     assert browser.session_cookie is None
     assert reader.scalar(select(func.count(BrowserSession.id))) == 0
-    assert events(reader) == [("authn_login_fail", "provider_unavailable")]
+    ((name, reason),) = events(reader)
+    assert name == "authn_login_fail"
+    assert reason
+    assert CODE not in reason
 
 
 # --- UserInfo --------------------------------------------------------------------------------------------

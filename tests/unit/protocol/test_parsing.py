@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secure_api.errors import InvalidToken
@@ -18,6 +18,8 @@ from secure_api.protocol.jwt import parse_unverified
 from secure_api.protocol.reasons import Reason
 from secure_api.protocol.rfc9068 import AccessTokenProfile, validate_access_token_claims
 
+# A busy machine is no fault of the parsers.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = st.recursive(
@@ -53,12 +55,14 @@ SOUND: dict[str, Any] = {
 }
 
 
+@PATIENT
 @given(st.binary(max_size=100))
 def test_base64url_is_a_bijection(data: bytes) -> None:
     """Every byte string has one text, and it comes back."""
     assert base64url.decode(base64url.encode(data)) == data
 
 
+@PATIENT
 @given(st.text("AQgwBCxyz-_+/= \n*", max_size=12))
 def test_no_two_texts_decode_alike(text: str) -> None:
     """Whatever decodes at all is its own canonical spelling."""
@@ -66,6 +70,7 @@ def test_no_two_texts_decode_alike(text: str) -> None:
         assert base64url.encode(base64url.decode(text)) == text
 
 
+@PATIENT
 @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_strict_json_raises_nothing_undeclared(data: bytes) -> None:
     """An object, or ValueError."""
@@ -111,6 +116,7 @@ def test_parser_knows_only_signature_algorithms_with_public_keys(algorithm: str)
     assert refusal.value.reason == Reason.ALGORITHM_NOT_ALLOWED
 
 
+@PATIENT
 @given(
     header=st.binary(max_size=60)
     | st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "cty", "jwk", "x"]), VALUES | st.just("RS256")),
@@ -125,6 +131,7 @@ def test_token_parser_raises_nothing_undeclared(header: object, payload: object,
             assert isinstance(parse_unverified(token).claims, dict)
 
 
+@PATIENT
 @given(st.dictionaries(st.sampled_from(CLAIM_NAMES), VALUES))
 def test_claims_raise_nothing_undeclared(changes: dict[str, Any]) -> None:
     """Any JSON value under any claim's name is accepted or refused, and never crashes."""

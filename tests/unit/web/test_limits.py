@@ -98,3 +98,10 @@ def test_every_limit_of_a_list_holds(limiter_of: Limits) -> None:
 def test_the_classes_of_the_file_are_known_by_name(limiter_of: Limits) -> None:
     limiter = limiter_of(TWO_OF_EACH)
     assert limiter.class_names == {"read", "write"}
+
+
+def test_what_repeats_is_told_once_a_minute(limiter_of: Limits) -> None:
+    limiter = limiter_of(TWO_OF_EACH)
+    assert [limiter.is_first_in_minute("192.0.2.1", "read") for _ in range(5)].count(True) in {1, 2}
+    assert limiter.is_first_in_minute("192.0.2.1", "write")
+    assert limiter.is_first_in_minute("192.0.2.2", "read")
