@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from flask import Flask, Response, jsonify
 from jinja2 import StrictUndefined
+from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException
 
 from idp_mock import pages
 from idp_mock.clients import load_clients
 from idp_mock.config import Config
-from idp_mock.endpoints import mint, mount
+from idp_mock.cors import add_cross_origin_headers
+from idp_mock.endpoints import faults, jwks, mint, mount
+from idp_mock.faults.injector import Injector
 from idp_mock.issuer import Issuer
-from idp_mock.profiles.default import DEFAULT_PROFILE
+from idp_mock.keys import KeyRing
+from idp_mock.profiles.imitated import profile_of
+from idp_mock.registration import KnownClients
 from idp_mock.stores import Stores
-from idp_mock.users import load_users
+from idp_mock.stores.sql import open_database
+from idp_mock.toml_file import ConfigError
+from idp_mock.users import UserDirectory, load_users
 
 _MAX_BODY_BYTES = 64 * 1024
 
@@ -29,12 +37,17 @@ def create_app(config: Config) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    issuers = {url: _issuer(url, config) for url in config.issuers}
+    database = open_database(config.store) if config.store else None
+    issuers = {url: _issuer(url, config, database) for url in config.issuers}
     app.extensions["idp_mock"] = issuers
     for issuer in issuers.values():
         mount(app, issuer)
     if config.test_endpoints:
+        injector = Injector(issuers)
+        injector.surround(app)
         mint.add_routes(app, issuers)
+        jwks.add_test_routes(app, issuers)
+        faults.add_routes(app, injector)
     app.add_url_rule("/healthz", "healthz", lambda: jsonify(status="ok"))
 
     main_issuer = issuers[config.issuers[0]]
@@ -56,20 +69,33 @@ def create_app(config: Config) -> Flask:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         return response
 
+    add_cross_origin_headers(app, issuers.values())
     app.register_error_handler(HTTPException, http_error)
     app.after_request(harden)
     return app
 
 
-def _issuer(url: str, config: Config) -> Issuer:
+def _issuer(url: str, config: Config, database: Engine | None) -> Issuer:
+    profile = profile_of(url)
+    registry = load_clients(config.clients_file, config.environment, config.audience)
+    clients = {client_id: profile.client(client) for client_id, client in registry.clients.items()}
+    people = load_users(config.users_file, config.environment)
+    users = UserDirectory(tuple(profile.person(user) for user in people.users))
+    if same := sorted(client_id for client_id in clients if users.by_sub(client_id)):
+        # Its own tokens, whose `sub` is the client, would read as that person's (RFC 9700 §4.15).
+        raise ConfigError(f"{config.clients_file}: client_id {same[0]!r} is also the sub of a user")
+    clock = config.clock
+    stores = Stores.in_database(database, url, clock) if database is not None else Stores.in_memory(clock)
     return Issuer(
         url=url,
-        profile=DEFAULT_PROFILE,
-        registry=load_clients(config.clients_file, config.environment, config.audience),
-        users=load_users(config.users_file, config.environment),
+        profile=profile,
+        registry=replace(registry, clients=KnownClients(clients, stores.clients)),
+        users=users,
+        keys=KeyRing(profile.signing_algorithms, stores.keys, clock, config.rotate_keys_seconds),
         lifetimes=config.lifetimes,
-        clock=config.clock,
-        stores=Stores.in_memory(config.clock),
+        clock=clock,
+        stores=stores,
         one_click=config.one_click,
         auto_login=config.auto_login,
+        pkce_optional=url == config.conformance_issuer,
     )

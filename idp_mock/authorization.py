@@ -13,9 +13,12 @@ from flask import Response
 from werkzeug.datastructures import MultiDict
 
 from idp_mock import browser, pages
+from idp_mock.backchannel import remember_client
 from idp_mock.clients import Client
 from idp_mock.grants.authorization_code import StrictAuthorizationCodeGrant
 from idp_mock.grants.authorization_request import AuthorizationRequest
+from idp_mock.grants.device_code import deny_device
+from idp_mock.grants.pushed_request import effective_parameters
 from idp_mock.issuer import Issuer
 from idp_mock.server import IssuerServer
 from idp_mock.stores.records import Authentication, Interaction
@@ -34,23 +37,28 @@ def begin(server: IssuerServer, values: MultiDict[str, str]) -> Response:
     """Answer a new authorization request: an error, a page to go to, or the code at once."""
     issuer = server.issuer
     try:
+        values = effective_parameters(issuer, values)
         grant = server.authorization_grant(values)
         if user := _user_signed_in_without_page(issuer, grant.facts):
             acr, amr = strength_of_one_click(user, grant.facts.acr_values)
-            return _answer(server, grant, browser.sign_in(issuer, user, acr=acr, amr=amr))
+            return _answer(server, grant, browser.sign_in(issuer, user, acr=acr, amr=amr, unattended=True))
         authentication = browser.signed_in(issuer)
         need = _need(issuer, grant.facts, authentication, None)
         if need is Need.NOTHING:
             return _answer(server, grant, authentication)
         handle = browser.begin_interaction(issuer, values)
     except OAuth2Error as error:
-        return _refuse(server, error)
+        return _refuse(server, error, values)
     return _go_to(issuer, need, handle)
 
 
 def resume(server: IssuerServer, handle: str, interaction: Interaction, authentication: Authentication) -> Response:
     """Go on after a page: to the next page, or back to the client."""
     issuer = server.issuer
+    if interaction.device is not None:
+        return Response(
+            status=303, headers={"Location": f"{issuer.endpoint_path('device')}/confirm?interaction={handle}"}
+        )
     try:
         grant = server.authorization_grant(MultiDict(interaction.parameters))
         need = _need(issuer, grant.facts, authentication, interaction)
@@ -60,7 +68,7 @@ def resume(server: IssuerServer, handle: str, interaction: Interaction, authenti
             return _answer(server, grant, authentication)
     except OAuth2Error as error:
         browser.end_interaction(issuer, handle)
-        return _refuse(server, error)
+        return _refuse(server, error, MultiDict(interaction.parameters))
     return _go_to(issuer, need, handle)
 
 
@@ -68,10 +76,13 @@ def deny(server: IssuerServer, handle: str, interaction: Interaction) -> Respons
     """Tell the client that the person said no."""
     if not browser.end_interaction(server.issuer, handle):
         raise browser.StaleForm
+    if interaction.device is not None:
+        deny_device(server.issuer, interaction.device)
+        return pages.page(server.issuer, "device_done.html", allowed=False)
     try:
         grant = server.authorization_grant(MultiDict(interaction.parameters))
     except OAuth2Error as error:
-        return _refuse(server, error)
+        return _refuse(server, error, MultiDict(interaction.parameters))
     return _answer(server, grant, None)
 
 
@@ -144,6 +155,9 @@ def _is_consented(
         return False
     if facts.client.skips_consent:
         return True
+    if facts.authorization_details:
+        # What was allowed once in detail is not allowed again unseen.
+        return False
     earlier = issuer.stores.consents.get(consent_key(authentication.sub, facts.client))
     return earlier is not None and set(facts.scopes) <= earlier
 
@@ -151,12 +165,16 @@ def _is_consented(
 def _answer(
     server: IssuerServer, grant: StrictAuthorizationCodeGrant, authentication: Authentication | None
 ) -> Response:
+    if authentication is not None and "openid" in grant.facts.scopes:
+        remember_client(server.issuer, authentication, grant.facts.client)
     response: Response = server.create_authorization_response(grant.request, grant_user=authentication, grant=grant)
     return response
 
 
-def _refuse(server: IssuerServer, error: OAuth2Error) -> Response:
+def _refuse(server: IssuerServer, error: OAuth2Error, values: MultiDict[str, str]) -> Response:
     if error.redirect_uri:
+        # Authlib adds it only to errors that its own frame raised (RFC 6749 §4.1.2.1).
+        error.state = error.state or values.get("state")
         return server.refusal(error)
     # The client or its redirect URI is wrong: sending the browser anywhere would make us an open redirector.
     return pages.error_page(server.issuer, str(error.description), code=error.error)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Response, g, request
 from werkzeug.datastructures import MultiDict
 
 from idp_mock.issuer import Issuer
-from idp_mock.stores import fingerprint, new_secret
+from idp_mock.stores import fingerprint, new_id, new_secret
 from idp_mock.stores.records import Authentication, Browser, Interaction
 from idp_mock.users import User
 
@@ -24,7 +25,13 @@ class StaleForm(Exception):
 
 def current_browser(issuer: Issuer) -> Browser | None:
     handle = request.cookies.get(issuer.cookie_name)
-    return issuer.stores.browsers.get(fingerprint(handle)) if handle else None
+    browser = issuer.stores.browsers.get(fingerprint(handle)) if handle else None
+    if handle and browser is not None and browser.is_new and browser.authentication is not None:
+        # It came back, so it keeps cookies: from now on the session lasts as long as any.
+        remaining = browser.authentication.auth_time + issuer.lifetimes.session - issuer.clock()
+        browser = replace(browser, is_new=False)
+        issuer.stores.browsers.put(fingerprint(handle), browser, remaining)
+    return browser
 
 
 def signed_in(issuer: Issuer) -> Authentication | None:
@@ -32,15 +39,20 @@ def signed_in(issuer: Issuer) -> Authentication | None:
     return browser.authentication if browser else None
 
 
-def sign_in(issuer: Issuer, user: User, *, acr: str, amr: tuple[str, ...]) -> Authentication:
-    """Record the sign-in under a new cookie: one that was planted before is worth nothing afterwards."""
+def sign_in(issuer: Issuer, user: User, *, acr: str, amr: tuple[str, ...], unattended: bool = False) -> Authentication:
+    """Record the sign-in under a new cookie: one that was planted before is worth nothing afterwards.
+
+    An unattended sign-in (by a `login_hint` alone) may come from a program that keeps no cookies, ten thousand times
+    in a row: such a session ends soon, unless its cookie comes back.
+    """
     before = current_browser(issuer)
     known = before.authentication if before else None
     # The same person again stays in the same session; another person starts a new one.
-    sid = known.sid if known and known.sub == user.sub else new_secret()
+    sid = known.sid if known and known.sub == user.sub else new_id()
     authentication = Authentication(user.sub, issuer.now(), acr, amr, sid)
     _forget_cookie(issuer)
-    _remember(issuer, Browser(before.browser_id if before else new_secret(), authentication))
+    is_new = unattended and before is None
+    _remember(issuer, Browser(before.browser_id if before else new_id(), authentication, is_new))
     return authentication
 
 
@@ -119,6 +131,8 @@ def _remember(issuer: Issuer, browser: Browser, *, keep_cookie: bool = False) ->
     handle = request.cookies[issuer.cookie_name] if keep_cookie else new_secret()
     lifetimes = issuer.lifetimes
     ttl_seconds = lifetimes.session if browser.authentication else lifetimes.interaction
+    if browser.is_new:
+        ttl_seconds = lifetimes.unattended_session
     issuer.stores.browsers.put(fingerprint(handle), browser, ttl_seconds)
     g.idp_cookie = handle
     return browser

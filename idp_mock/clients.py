@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from idp_mock.client_keys import jwks_fault
 from idp_mock.redirect_uris import redirect_uri_fault, redirect_uri_matches
 from idp_mock.toml_file import ConfigError, Table, load_toml
 
@@ -24,16 +25,26 @@ STANDARD_SCOPES: Mapping[str, str] = {
     "groups": "See the groups you belong to",
     "offline_access": "Keep this access when you are away",
 }
-ID_TOKEN_ALGORITHMS = ("ES256", "RS256")
-GRANT_TYPES = ("authorization_code", "refresh_token")
-_SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+ID_TOKEN_ALGORITHMS = ("ES256", "RS256", "EdDSA")
+CODE, REFRESH, CLIENT_CREDENTIALS = "authorization_code", "refresh_token", "client_credentials"
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # nosec B105
+GRANT_TYPES = (CODE, REFRESH, CLIENT_CREDENTIALS, DEVICE_CODE, TOKEN_EXCHANGE)
+CONFIDENTIAL_GRANT_TYPES = frozenset({CLIENT_CREDENTIALS, TOKEN_EXCHANGE})
+PRIVATE_KEY_JWT = "private_key_jwt"
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client, with the questions that Authlib's endpoints ask of it (RFC 6749 §2)."""
+    """One client, with the questions that Authlib's endpoints ask of it (RFC 6749 §2).
+
+    `jwks` is the JSON text of its public keys. `may_introspect` makes it a resource server: it may ask about tokens
+    for its `resources`, and not only about its own. `registration_digest` is the digest of the token with which a
+    dynamically registered client manages itself.
+    """
 
     client_id: str
     name: str
@@ -48,6 +59,15 @@ class Client:
     id_token_alg: str
     resources: tuple[str, ...]
     secret_digest: str | None = field(default=None, repr=False)
+    jwks: str | None = field(default=None, repr=False)
+    requires_pushed_request: bool = False
+    requires_signed_request: bool = False
+    requires_dpop: bool = False
+    may_introspect: bool = False
+    details_types: tuple[str, ...] = ()
+    registered_at: int | None = None
+    registration_digest: str | None = field(default=None, repr=False)
+    backchannel_logout_uri: str | None = None
 
     def allows_redirect_to(self, uri: str) -> bool:
         return redirect_uri_matches(uri, self.redirect_uris, self.application_type)
@@ -67,12 +87,18 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class ClientRegistry:
-    """All clients of a file, the words for each scope, and the resource servers that tokens may be for."""
+    """All clients of a file, the words for each scope, and the resource servers that tokens may be for.
+
+    `details_types` are the types of `authorization_details` with their words (RFC 9396). `registration_digest` is
+    the digest of the initial access token for dynamic registration; None: there is no registration.
+    """
 
     clients: Mapping[str, Client]
     scopes: Mapping[str, str]
     default_resource: str
     resources: tuple[str, ...]
+    details_types: Mapping[str, str] = field(default_factory=dict)
+    registration_digest: str | None = field(default=None, repr=False)
 
 
 def digest_secret(secret: str) -> str:
@@ -89,18 +115,31 @@ def load_clients(path: Path, environment: Mapping[str, str], audience: str | Non
     for scope in scopes:
         if not _SCOPE_TOKEN.fullmatch(scope):
             raise scope_table.fault(scope, "is not a scope name (RFC 6749 §3.3)")
-    clients = [_client(table, scopes, resources) for table in root.tables("clients")]
+    details_types = root.table("authorization_details_types").every_text()
+    registration_token = root.optional_text("registration_token") or None
+    if registration_token is not None and len(registration_token) < MIN_SECRET_LENGTH:
+        raise root.fault("registration_token", f"must have at least {MIN_SECRET_LENGTH} characters")
+    clients = []
+    for table in root.tables("clients"):
+        # A client whose secret nobody chose does not exist, so that no default secret has to.
+        variable = table.optional_text("when_set")
+        if variable is None or environment.get(variable):
+            clients.append(_client(table, scopes, resources, tuple(details_types)))
     root.finish()
     by_id = {client.client_id: client for client in clients}
     if len(by_id) != len(clients):
         raise ConfigError(f"{path}: two clients have the same client_id")
-    return ClientRegistry(by_id, scopes, resources[0], resources)
+    digest = digest_secret(registration_token) if registration_token else None
+    return ClientRegistry(by_id, scopes, resources[0], resources, details_types, digest)
 
 
-def _client(table: Table, scopes: Mapping[str, str], resources: tuple[str, ...]) -> Client:
+def _client(
+    table: Table, scopes: Mapping[str, str], resources: tuple[str, ...], details_types: tuple[str, ...]
+) -> Client:
     client_id = table.text("client_id")
     confidential = table.choice("type", ("public", "confidential")) == "confidential"
     application_type = table.choice("application_type", ("web", "native"), "web")
+    auth_methods = _auth_methods(table, confidential)
     client = Client(
         client_id=client_id,
         name=table.text("name", client_id),
@@ -111,15 +150,27 @@ def _client(table: Table, scopes: Mapping[str, str], resources: tuple[str, ...])
         grant_types=table.texts("grant_types", ("authorization_code",)),
         application_type=application_type,
         skips_consent=table.choice("consent", ("ask", "skip"), "ask") == "skip",
-        auth_methods=_auth_methods(table, confidential),
+        auth_methods=auth_methods,
         id_token_alg=table.choice("id_token_signed_response_alg", ID_TOKEN_ALGORITHMS, "ES256"),
         resources=table.texts("resources", resources),
-        secret_digest=_secret_digest(table, confidential),
+        secret_digest=_secret_digest(table, needs_secret=confidential and auth_methods != (PRIVATE_KEY_JWT,)),
+        jwks=_jwks(table, required=auth_methods == (PRIVATE_KEY_JWT,)),
+        requires_pushed_request=table.flag("require_pushed_authorization_requests", False),
+        requires_signed_request=table.flag("require_signed_request_object", False),
+        requires_dpop=table.flag("dpop_bound_access_tokens", False),
+        may_introspect=table.flag("may_introspect", False),
+        details_types=table.texts("authorization_details_types", ()),
+        backchannel_logout_uri=_backchannel_logout_uri(table),
     )
     table.finish()
     _require_known(table, "scopes", client.scopes, tuple(scopes))
     _require_known(table, "grant_types", client.grant_types, GRANT_TYPES)
     _require_known(table, "resources", client.resources, resources)
+    _require_known(table, "authorization_details_types", client.details_types, details_types)
+    if not confidential and (client.may_introspect or CONFIDENTIAL_GRANT_TYPES & set(client.grant_types)):
+        raise table.fault("grant_types", "this needs a confidential client")
+    if client.requires_signed_request and client.jwks is None:
+        raise table.fault("require_signed_request_object", "needs jwks")
     if "authorization_code" in client.grant_types and not client.redirect_uris:
         raise table.fault("redirect_uris", "is required for the authorization_code grant")
     if "offline_access" in client.scopes and "refresh_token" not in client.grant_types:
@@ -141,19 +192,40 @@ def _uris(table: Table, key: str, application_type: str) -> tuple[str, ...]:
     return uris
 
 
+def backchannel_uri_fault(uri: str) -> str | None:
+    """Why a client may not take logout tokens there: https, or http on this machine (Back-Channel Logout §2.2)."""
+    return redirect_uri_fault(uri, "web")
+
+
+def _backchannel_logout_uri(table: Table) -> str | None:
+    key = "backchannel_logout_uri"
+    uri = table.optional_text(key)
+    if uri is not None and (fault := backchannel_uri_fault(uri)):
+        raise table.fault(key, f"{uri!r} {fault}")
+    return uri
+
+
 def _auth_methods(table: Table, confidential: bool) -> tuple[str, ...]:
     if not confidential:
         table.choice("token_endpoint_auth_method", ("none",), "none")
         return ("none",)
-    method = table.choice("token_endpoint_auth_method", ("any secret", *_SECRET_METHODS), "any secret")
-    return _SECRET_METHODS if method == "any secret" else (method,)
+    methods = ("any secret", *SECRET_METHODS, PRIVATE_KEY_JWT)
+    method = table.choice("token_endpoint_auth_method", methods, "any secret")
+    return SECRET_METHODS if method == "any secret" else (method,)
 
 
-def _secret_digest(table: Table, confidential: bool) -> str | None:
+def _jwks(table: Table, *, required: bool) -> str | None:
+    text = table.text("jwks") if required else table.optional_text("jwks")
+    if text is not None and (fault := jwks_fault(text)):
+        raise table.fault("jwks", fault)
+    return text
+
+
+def _secret_digest(table: Table, *, needs_secret: bool) -> str | None:
     secret, stored = table.optional_text("client_secret"), table.optional_text("client_secret_hash")
-    if not confidential:
+    if not needs_secret:
         if secret is not None or stored is not None:
-            raise table.fault("client_secret", "a public client has no secret")
+            raise table.fault("client_secret", "a public client, or one with private_key_jwt, has no secret")
         return None
     if (secret is None) == (stored is None):
         raise table.fault("client_secret", "a confidential client needs client_secret or client_secret_hash, not both")

@@ -26,13 +26,23 @@ class Lifetimes:
     refresh_idle: int = 7 * 86_400
     refresh_absolute: int = 30 * 86_400
     session: int = 8 * 3_600
+    unattended_session: int = 30
     interaction: int = 600
     consent: int = 30 * 86_400
+    pushed_request: int = 90
+    device_code: int = 600
+    device_interval: int = 5
+    dynamic_client: int = 90 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything `create_app` needs. `issuers` are complete issuer URLs, the default one first."""
+    """Everything `create_app` needs. `issuers` are complete issuer URLs, the default one first.
+
+    `store` is a database URL (None: this process's memory); `rotate_keys_seconds` is how long a key signs (0: until
+    it is rotated by hand). `conformance_issuer` is the one of the issuers at which confidential clients that send a
+    nonce may omit PKCE.
+    """
 
     issuers: tuple[str, ...]
     environment: Mapping[str, str]
@@ -42,10 +52,15 @@ class Config:
     one_click: bool = False
     auto_login: bool = False
     test_endpoints: bool = False
+    conformance_issuer: str | None = None
+    store: str | None = None
+    rotate_keys_seconds: int = 0
     lifetimes: Lifetimes = Lifetimes()
     clock: Clock = time.time
 
     def __post_init__(self) -> None:
+        if self.conformance_issuer is not None and not self.test_endpoints:
+            raise ConfigError("--conformance-issuer weakens PKCE, so it needs --test-endpoints")
         for issuer in self.issuers:
             check_issuer(issuer)
         paths = [issuer_path(issuer) for issuer in self.issuers]

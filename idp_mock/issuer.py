@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -14,6 +14,14 @@ from idp_mock.profiles import Profile
 from idp_mock.stores import Stores
 from idp_mock.stores.memory import Clock
 from idp_mock.users import UserDirectory
+
+
+@dataclass
+class Outgoing:
+    """What leaves the issuer by itself, not as an answer. The test endpoints put their own functions here."""
+
+    change: Callable[[str], str] = lambda token: token
+    note: Callable[..., None] = lambda *_, **__: None
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,8 @@ class Issuer:
     one_click: bool = False
     auto_login: bool = False
     keys: KeyRing = field(default_factory=KeyRing)
+    pkce_optional: bool = False
+    outgoing: Outgoing = field(default_factory=Outgoing)
 
     @property
     def path(self) -> str:
@@ -51,8 +61,8 @@ class Issuer:
 
     @property
     def reaches_mfa(self) -> bool:
-        """Whether a sign-in here can be stronger than a password: only the page-less ways stand in for it."""
-        return self.one_click or self.auto_login
+        """Whether a sign-in here can be stronger than a password: by a one-time code, or by a click in its place."""
+        return self.one_click or self.auto_login or any(user.totp_secret for user in self.users.users)
 
     def now(self) -> int:
         return int(self.clock())

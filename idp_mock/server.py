@@ -13,13 +13,16 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 from flask import Response
-from flask import request as http_request
 from werkzeug.datastructures import MultiDict
 
 from idp_mock.client_authentication import authenticate_client
 from idp_mock.clients import Client
+from idp_mock.dpop import InvalidDPoPProofError
 from idp_mock.grants.authorization_code import RequireS256, StrictAuthorizationCodeGrant
+from idp_mock.grants.client_credentials import ClientCredentialsGrant
+from idp_mock.grants.device_code import DeviceCodeGrant
 from idp_mock.grants.refresh_token import RotatingRefreshTokenGrant
+from idp_mock.grants.token_exchange import TokenExchangeGrant
 from idp_mock.issuer import Issuer
 
 
@@ -40,8 +43,16 @@ class _Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib ships no types
 class IdpRequest(OAuth2Request):  # type: ignore[misc]  # Authlib ships no types
     """An OAuth request over explicit parameters: those of this HTTP request, or those of a waiting interaction."""
 
-    def __init__(self, method: str, url: str, values: MultiDict[str, str], authorization: str | None = None) -> None:
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        values: MultiDict[str, str],
+        authorization: str | None = None,
+        dpop_jkt: str | None = None,
+    ) -> None:
         super().__init__(method, url)
+        self.dpop_jkt = dpop_jkt
         self.payload = _Payload(values)
         self.authorization = authorization
         self._form = values
@@ -59,7 +70,8 @@ class IssuerServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships 
         super().__init__(query_client=clients.get, save_token=lambda _token, _request: None)
         self.issuer = issuer
         self.register_grant(StrictAuthorizationCodeGrant, [RequireS256()])
-        self.register_grant(RotatingRefreshTokenGrant)
+        for grant in (RotatingRefreshTokenGrant, ClientCredentialsGrant, DeviceCodeGrant, TokenExchangeGrant):
+            self.register_grant(grant)
 
     def authorization_grant(self, values: MultiDict[str, str]) -> StrictAuthorizationCodeGrant:
         """The validated authorization request; raises `OAuth2Error`."""
@@ -71,20 +83,13 @@ class IssuerServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships 
         """The code grant for every request: a wrong response type is refused by the grant, after the redirect URI."""
         return StrictAuthorizationCodeGrant(request, self)
 
-    def create_oauth2_request(self, request: IdpRequest | None) -> IdpRequest:
-        if request is not None:
-            return request
-        return IdpRequest(
-            http_request.method,
-            self.issuer.endpoint_url("token"),
-            http_request.form,
-            http_request.headers.get("Authorization"),
-        )
+    def create_oauth2_request(self, request: IdpRequest) -> IdpRequest:
+        return request
 
-    def authenticate_client(self, request: IdpRequest, _methods: list[str], _endpoint: str = "token") -> Client:
-        client, request.auth_method = authenticate_client(
-            self.issuer.registry.clients, request.authorization, request.form
-        )
+    def authenticate_client(self, request: IdpRequest, _methods: list[str], endpoint: str = "token") -> Client:
+        client, request.auth_method = authenticate_client(self.issuer, request.authorization, request.form)
+        if endpoint == "token" and client.requires_dpop and request.dpop_jkt is None:
+            raise InvalidDPoPProofError("This client has to send a DPoP proof.")
         return client
 
     def handle_response(self, status_code: int, payload: Any, headers: list[tuple[str, str]]) -> Response:

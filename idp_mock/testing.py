@@ -22,6 +22,8 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import requests
 from requests.cookies import RequestsCookieJar
 
+from idp_mock.profiles.imitated import profile_of
+
 CLI_REDIRECT = "http://127.0.0.1:51234/callback"
 TIMEOUT_SECONDS = 10
 _START_SECONDS = 20
@@ -33,15 +35,23 @@ DEFAULT_OPTIONS = ("--one-click", "--auto-login", "--test-endpoints")
 class IdpServer:
     """One `idp-mock run --port 0` process; use it as a context manager or call `stop()`.
 
-    `address` is where it listens, `issuer` its issuer, `shop_web_secret` the secret of the demo's web client.
+    `address` is where it listens, `issuer` its issuer, `shop_web_secret` and `service_secret` the secrets of the
+    demo's web client and service, `registration_token` the initial access token for dynamic registration.
     """
 
     def __init__(self, options: Sequence[str] = DEFAULT_OPTIONS, environment: Mapping[str, str] | None = None) -> None:
         self.shop_web_secret = secrets.token_urlsafe(32)
+        self.service_secret = secrets.token_urlsafe(32)
+        self.registration_token = secrets.token_urlsafe(32)
+        own = {
+            "SHOP_WEB_CLIENT_SECRET": self.shop_web_secret,
+            "EXAMPLE_SERVICE_CLIENT_SECRET": self.service_secret,
+            "IDP_MOCK_REGISTRATION_TOKEN": self.registration_token,
+        }
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by stop()
         self.process = subprocess.Popen(  # nosec B603
             [sys.executable, "-m", "idp_mock", "run", "--port", "0", *options],
-            env={**os.environ, "SHOP_WEB_CLIENT_SECRET": self.shop_web_secret, **(environment or {})},
+            env={**os.environ, **own, **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
@@ -61,6 +71,36 @@ class IdpServer:
         answer = requests.post(f"{self.issuer}/_test/tokens", json=wish, timeout=10)
         answer.raise_for_status()
         return str(answer.json()["token"])
+
+    def fault(self, name: str, *, issuer: str | None = None, until_cleared: bool = False, **options: Any) -> None:
+        """Ask for a misbehaviour, once or until `clear_faults()`: docs/identity-provider-faults.md has them all."""
+        wish = {"issuer": issuer or self.issuer, "fault": name, "with": options, "until_cleared": until_cleared}
+        answer = requests.post(f"{self.issuer}/_test/faults", json=wish, timeout=TIMEOUT_SECONDS)
+        if answer.status_code != 201:
+            raise ValueError(answer.text)
+
+    def set_claims(self, claims: Mapping[str, Any], *, of: str = "id_token", issuer: str | None = None) -> None:
+        """Put these claims into every token of the kind until `clear_faults()`; None takes one out."""
+        self.fault("token_claims_set", issuer=issuer, until_cleared=True, token=of, claims=dict(claims))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that are set and not used up."""
+        answer = requests.get(f"{self.issuer}/_test/faults", timeout=TIMEOUT_SECONDS)
+        found: list[dict[str, Any]] = answer.json()["faults"]
+        return found
+
+    def clear_faults(self) -> None:
+        """Be honest again."""
+        requests.delete(f"{self.issuer}/_test/faults", timeout=TIMEOUT_SECONDS).raise_for_status()
+
+    def log(self, endpoint: str | None = None) -> list[dict[str, Any]]:
+        """What was asked of the provider, oldest first, without secrets; of one endpoint or of all."""
+        answer = requests.get(f"{self.issuer}/_test/log", timeout=TIMEOUT_SECONDS)
+        return [line for line in answer.json()["requests"] if endpoint in (None, line["endpoint"])]
+
+    def clear_log(self) -> None:
+        """Forget what was asked."""
+        requests.delete(f"{self.issuer}/_test/log", timeout=TIMEOUT_SECONDS).raise_for_status()
 
     def stop(self) -> int:
         """End the process; the answer is its exit code."""
@@ -122,6 +162,10 @@ class OAuthClient:
     secret: str | None = None
     verifier: str = ""
 
+    def address(self, endpoint: str) -> str:
+        """Where the issuer has this endpoint."""
+        return self.issuer.rstrip("/") + profile_of(self.issuer).paths[endpoint]
+
     def parameters(self, **changes: str | None) -> dict[str, str]:
         """A complete authorization request; `None` takes a parameter out."""
         self.verifier, challenge = pkce_pair()
@@ -140,7 +184,7 @@ class OAuthClient:
     def authorize(self, **changes: str | None) -> requests.Response:
         """The answer to an authorization request from a browser without cookies; redirects are not followed."""
         return requests.get(
-            f"{self.issuer}/authorize",
+            self.address("authorize"),
             params=self.parameters(**changes),
             allow_redirects=False,
             timeout=TIMEOUT_SECONDS,
@@ -163,7 +207,9 @@ class OAuthClient:
             **changes,
         }
         auth = (self.client_id, self.secret) if self.secret else None
-        return requests.post(f"{self.issuer}/token", data=form, auth=auth, timeout=TIMEOUT_SECONDS)
+        return requests.post(
+            self.address("token"), data=form, auth=auth, allow_redirects=False, timeout=TIMEOUT_SECONDS
+        )
 
     def tokens(self, login_hint: str = "alice", **changes: str | None) -> dict[str, Any]:
         """A complete flow's token response."""
@@ -175,7 +221,7 @@ class OAuthClient:
 
     def userinfo(self, access_token: str) -> requests.Response:
         headers = {"Authorization": f"Bearer {access_token}"}
-        return requests.get(f"{self.issuer}/userinfo", headers=headers, timeout=TIMEOUT_SECONDS)
+        return requests.get(self.address("userinfo"), headers=headers, timeout=TIMEOUT_SECONDS)
 
 
 class _FormReader(HTMLParser):
@@ -217,7 +263,7 @@ class Person:
 
     def sign_in(self, client: OAuthClient, name: str = "alice", **changes: str | None) -> requests.Response:
         """Open an authorization request and click on a name: the consent page, or the redirect to the client."""
-        page = self.open(f"{self.issuer}/authorize", client.parameters(**changes))
+        page = self.open(client.address("authorize"), client.parameters(**changes))
         return self.press(page, "user", name)
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:

@@ -10,6 +10,7 @@ from pathlib import Path
 import bcrypt
 
 from idp_mock.toml_file import ConfigError, Table, load_toml
+from idp_mock.totp import secret_fault
 
 ACR_PASSWORD = "pwd"  # noqa: S105  # nosec B105
 ACR_MFA = "mfa"
@@ -21,7 +22,10 @@ _NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(rounds=10))
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One person. `sub` never changes and is never reused; `acr` lists the levels this person can reach."""
+    """One person. `sub` never changes and is never reused; `acr` lists the levels this person can reach.
+
+    With a password, `mfa` is reached by a one-time code from `totp_secret` (base32).
+    """
 
     username: str
     sub: str
@@ -32,6 +36,7 @@ class User:
     acr: tuple[str, ...] = (ACR_PASSWORD,)
     one_click: bool = True
     password_hash: str | None = field(default=None, repr=False)
+    totp_secret: str | None = field(default=None, repr=False)
 
     @property
     def initials(self) -> str:
@@ -88,10 +93,13 @@ def _user(table: Table) -> User:
         acr=table.texts("acr", (ACR_PASSWORD,)),
         one_click=table.flag("one_click", True),
         password_hash=table.optional_text("password_hash"),
+        totp_secret=table.optional_text("totp_secret"),
     )
     table.finish()
     if user.password_hash is not None and not _BCRYPT.fullmatch(user.password_hash):
         raise table.fault("password_hash", "is not a bcrypt hash")
+    if user.totp_secret is not None and (fault := secret_fault(user.totp_secret)):
+        raise table.fault("totp_secret", fault)
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", user.sub):
         raise table.fault("sub", "must be 1 to 255 printable ASCII characters (OIDC Core §2)")
     if not set(user.acr) <= {ACR_PASSWORD, ACR_MFA} or ACR_PASSWORD not in user.acr:

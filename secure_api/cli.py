@@ -8,42 +8,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
-from typing import Any
 
 import click
 
 from secure_api import demo as demo_command
 from secure_api.app import create_app
+from secure_api.commands.outcomes import USAGE, explained
+from secure_api.commands.policy import policy
 from secure_api.credentials.providers import load_providers
 from secure_api.db import database
 from secure_api.db.migrate import upgrade
-from secure_api.errors import PolicyError, SettingsError, StartupError
-from secure_api.policy.loader import load_policies
-from secure_api.resources import SCOPES, resource_schemas
+from secure_api.errors import SettingsError, StartupError
+from secure_api.pipeline.services import EXTENSION
 from secure_api.seed import seed_demo
 from secure_api.server import require_free_port, serve
 from secure_api.settings import PROJECT_ROOT, Settings, load_settings
-
-FAILED, USAGE, REFUSED = 1, 2, 3
-
-
-def _explained(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a refused start into its message, one line per fault, without a traceback."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except StartupError as error:
-            faults = error.faults if isinstance(error, SettingsError | PolicyError) else [error.log_detail]
-            for fault in faults:
-                click.echo(f"secure-api: {fault}", err=True)
-            sys.exit(REFUSED)
-
-    return run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,11 +42,13 @@ def main() -> None:
 @click.option(
     "--workers", type=click.IntRange(1, 64), help="Worker processes. More than one needs PostgreSQL and Redis."
 )
-@_explained
+@explained
 def run(host: str, port: int, workers: int | None) -> None:
     """Serve the API with gunicorn.
 
     Example: SECURE_API_SECRET_KEY=... secure-api run --port 8000
+
+    SIGTERM lets requests in flight finish. SIGHUP does what `secure-api policy reload` does.
     """
     _refuse_used_port(host, port)
     app = create_app(_settings())
@@ -77,12 +58,13 @@ def run(host: str, port: int, workers: int | None) -> None:
         port=port,
         workers=workers,
         config_file=PROJECT_ROOT / "config" / "gunicorn.conf.py",
+        reload=app.extensions[EXTENSION].policies.reload,
         ready=lambda: click.echo(f"secure-api: listening on http://{host}:{port}", err=True),
     )
 
 
 @main.command()
-@_explained
+@explained
 def demo() -> None:
     """Start the whole demo: database, demo data, the mock identity provider and the API.
 
@@ -98,7 +80,7 @@ def db() -> None:
 
 
 @db.command("upgrade")
-@_explained
+@explained
 def db_upgrade() -> None:
     """Bring the database to the newest schema. Safe to run again."""
     with create_app(_settings()).app_context():
@@ -108,7 +90,7 @@ def db_upgrade() -> None:
 
 @main.command()
 @click.option("--provider", default="mock", show_default=True, help="The identity provider whose users the demo has.")
-@_explained
+@explained
 def seed(provider: str) -> None:
     """Fill an empty database with the demo shop. Refused in production."""
     settings = _settings()
@@ -123,26 +105,7 @@ def seed(provider: str) -> None:
     click.echo(f"secure-api: {made}" if counts else "secure-api: the database has users already; nothing was added")
 
 
-@main.group()
-def policy() -> None:
-    """Check and explain the policy files."""
-
-
-@policy.command("check")
-@click.argument(
-    "folder", type=click.Path(path_type=Path), default=PROJECT_ROOT / "policies", envvar="SECURE_API_POLICIES"
-)
-@_explained
-def policy_check(folder: Path) -> None:
-    """Check every policy file of FOLDER: names, types, conditions, embedded tests. Prints file:line:column."""
-    try:
-        policies = load_policies(folder, resource_schemas(), known_scopes=SCOPES.keys())
-    except PolicyError as error:
-        for fault in error.faults:
-            click.echo(str(fault), err=True)
-        sys.exit(FAILED)
-    rules = sum(len(resource.rules) for resource in policies.resources.values())
-    click.echo(f"{len(policies.resources)} resources, {rules} rules: no fault; digest {policies.digest[:16]}")
+main.add_command(policy)
 
 
 def _settings() -> Settings:

@@ -40,6 +40,10 @@ class BadRequest(SecureApiError):
     slug, status, title = "bad-request", 400, "Bad request"
 
 
+class AmbiguousCredentials(BadRequest):
+    """The request carries more than one explicit credential; none of them is looked at (RFC 6750 §2, §3.1)."""
+
+
 class ValidationFailed(SecureApiError):
     """Members or parameters of a well-formed request are wrong; `errors` names each by JSON pointer."""
 
@@ -63,6 +67,40 @@ class InvalidToken(SecureApiError):
             log_detail=log_detail or reason,
         )
         self.reason = reason
+
+
+class ForeignToken(InvalidToken):
+    """An access token that a provider made for its own services, and that no one else can judge."""
+
+    slug, title = "foreign-token", "Token for another service"
+
+    def __init__(self, reason: str, provider: str) -> None:
+        super().__init__(reason)
+        self.public_detail = (
+            f"This is an access token for the services of {provider} itself, and no proof of who calls this API. "
+            "Sign in to this service with a browser instead."
+        )
+
+
+class InvalidDpopProof(InvalidToken):
+    """The proof of possession is missing or was refused (RFC 9449 §7.1)."""
+
+    slug, title = "invalid-dpop-proof", "Invalid DPoP proof"
+
+    def __init__(self, reason: str, *, log_detail: str = "") -> None:
+        super().__init__(reason, log_detail=log_detail)
+        self.public_detail = "The request needs exactly one fresh DPoP proof, made for this token and this request."
+
+
+class DpopNonceRequired(InvalidDpopProof):
+    """The proof must carry `nonce`, which the response hands out (RFC 9449 §9)."""
+
+    slug, title = "use-dpop-nonce", "DPoP nonce required"
+
+    def __init__(self, reason: str, nonce: str) -> None:
+        super().__init__(reason)
+        self.public_detail = "Make a new DPoP proof with the nonce of the DPoP-Nonce header, then send it again."
+        self.nonce = nonce
 
 
 class StepUpRequired(SecureApiError):

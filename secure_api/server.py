@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from secure_api.errors import StartupError
 
@@ -30,12 +33,48 @@ class _Server(BaseApplication):
     def load(self) -> Any:
         return self._app
 
+    def run(self) -> None:
+        """Serve until the end. Raises `StartupError` if gunicorn refuses to begin."""
+        try:
+            _Master(self).run()
+        except RuntimeError as error:
+            raise StartupError(log_detail=f"gunicorn: {error}") from error
+
+
+class _Master(Arbiter):
+    """gunicorn's own answer to SIGHUP would start new workers from the application as it once was."""
+
+    def handle_hup(self) -> None:
+        """Hand the signal to the oldest worker: it reloads the policies for all of them."""
+        for pid, _ in sorted(self.WORKERS.items(), key=lambda entry: entry[1].age)[:1]:
+            self.kill_worker(pid, signal.SIGHUP)
+
 
 def serve(
-    app: Flask, *, host: str, port: int, workers: int | None, config_file: Path, ready: Callable[[], None]
+    app: Flask,
+    *,
+    host: str,
+    port: int,
+    workers: int | None,
+    config_file: Path,
+    ready: Callable[[], None],
+    reload: Callable[[], None],
 ) -> None:
-    """Serve until a signal ends it: SIGTERM lets requests in flight finish. Calls `ready` when it listens."""
-    overrides: dict[str, Any] = {"bind": f"{host}:{port}", "when_ready": lambda _server: ready()}
+    """Serve until a signal ends it: SIGTERM lets requests in flight finish. Calls `ready` when it listens.
+
+    SIGHUP, to the master or to a worker, calls `reload` in one worker; no worker is restarted.
+    """
+
+    def follow_hangup(_worker: Any) -> None:
+        # In a thread: the handler runs between two lines of whatever the main thread is doing.
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload, daemon=True).start())
+        signal.siginterrupt(signal.SIGHUP, False)
+
+    overrides: dict[str, Any] = {
+        "bind": f"{host}:{port}",
+        "when_ready": lambda _server: ready(),
+        "post_worker_init": follow_hangup,
+    }
     if workers is not None:
         overrides["workers"] = workers
     _Server(app, config_file, overrides).run()

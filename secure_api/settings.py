@@ -44,6 +44,7 @@ class Settings:
     rate_limits: Path
     secret_key: str = field(repr=False)  # never in a log line or a traceback
     redis_url: str | None = field(default=None, repr=False)
+    trusted_proxies: str = ""  # networks whose Client-Cert header is believed, separated by commas
     max_body_bytes: int = 65_536
     session_idle_seconds: int = 1_800
     session_absolute_seconds: int = 43_200
@@ -120,6 +121,10 @@ def check_settings(settings: Settings) -> list[str]:
         faults.append(f"{PREFIX}SECRET_KEY has almost no variety; use random bytes")
     faults += _base_url_faults(settings)
     faults += _database_faults(settings)
+    try:
+        [ipaddress.ip_network(part.strip()) for part in settings.trusted_proxies.split(",") if part.strip()]
+    except ValueError as error:
+        faults.append(f"{PREFIX}TRUSTED_PROXIES: {error}")
     if settings.log_level not in LOG_LEVELS:
         faults.append(f"{PREFIX}LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {settings.log_level!r}")
     elif settings.is_production and settings.log_level == "DEBUG":

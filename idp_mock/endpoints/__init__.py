@@ -5,7 +5,24 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response
 
 from idp_mock import browser, pages
-from idp_mock.endpoints import assets, authorize, consent, home, login, logout, metadata, token, userinfo
+from idp_mock.endpoints import (
+    assets,
+    authorize,
+    consent,
+    consents,
+    device,
+    home,
+    introspection,
+    jwks,
+    login,
+    logout,
+    metadata,
+    par,
+    registration,
+    revocation,
+    token,
+    userinfo,
+)
 from idp_mock.issuer import Issuer
 from idp_mock.server import IssuerServer
 
@@ -14,9 +31,9 @@ def mount(app: Flask, issuer: Issuer) -> None:
     """Register every endpoint of the issuer on the application."""
     server = IssuerServer(issuer)
     blueprint = Blueprint(f"issuer:{issuer.url}".replace(".", "_"), __name__, url_prefix=issuer.path or None)
-    for module in (authorize, login, consent, logout, token):
+    for module in (authorize, login, consent, logout, token, par, device, introspection, revocation):
         module.add_routes(blueprint, server)
-    for module in (home, assets, userinfo):
+    for module in (home, assets, userinfo, consents, jwks, registration):
         module.add_routes(blueprint, issuer)
     metadata.add_routes(app, blueprint, issuer)
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from idp_mock import authorization, browser, pages
+from idp_mock.authorization_details import described_details, read_details
 from idp_mock.issuer import Issuer
 from idp_mock.redirect_uris import form_action_source
 from idp_mock.server import IssuerServer
@@ -70,5 +71,8 @@ def _consent_page(issuer: Issuer, handle: str, interaction: Interaction, authent
         access_minutes=issuer.lifetimes.access_token // 60,
         offline_days=issuer.lifetimes.refresh_absolute // 86_400 if "offline_access" in scopes else 0,
         remembered_days=issuer.lifetimes.consent // 86_400,
+        details=described_details(
+            read_details(client, parameters.get("authorization_details") or None), issuer.registry.details_types
+        ),
         target=form_action_source(parameters["redirect_uri"]),
     )

@@ -1,6 +1,7 @@
 """End of the session: at once when a client proves with an ID token whose session it means, else after a question.
 
-OpenID Connect RP-Initiated Logout 1.0 §2, §3 and §6, on Authlib's end-session endpoint.
+OpenID Connect RP-Initiated Logout 1.0 §2, §3 and §6, on Authlib's end-session endpoint; every other application of
+the session is told (Back-Channel Logout 1.0).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from idp_mock import browser, pages
+from idp_mock.backchannel import end_session
 from idp_mock.redirect_uris import form_action_source
 from idp_mock.server import IdpRequest, IssuerServer
 from idp_mock.tokens import ID_TOKEN_TYP
@@ -49,7 +51,7 @@ def add_routes(blueprint: Blueprint, server: IssuerServer) -> None:
         authentication = browser.signed_in(issuer)
         if authentication is None and wish.needs_confirmation:
             # Nobody to ask, and no proof of who asks: end here instead of redirecting (§3).
-            return pages.page(issuer, "signed_out.html")
+            return pages.page(issuer, "signed_out.html", told=[])
         if authentication is None or (wish.id_token_claims or {}).get("sid") == authentication.sid:
             return _end(server, wish)
         handle = browser.begin_interaction(issuer, request.args)
@@ -101,7 +103,11 @@ def _read(endpoint: StrictEndSession, values: MultiDict[str, str]) -> EndSession
 
 
 def _end(server: IssuerServer, wish: EndSessionRequest) -> Response:
-    browser.sign_out(server.issuer)
+    issuer = server.issuer
+    authentication = browser.signed_in(issuer)
+    browser.sign_out(issuer)
+    deliveries = end_session(issuer, authentication) if authentication else []
     if wish.redirect_uri:
         return Response(status=303, headers={"Location": wish.redirect_uri})
-    return pages.page(server.issuer, "signed_out.html")
+    told = [issuer.registry.clients[delivery.client_id].name for delivery in deliveries]
+    return pages.page(issuer, "signed_out.html", told=told)

@@ -1,18 +1,19 @@
 """UserInfo: the claims that the token's scopes allow, for a live token sent in the Authorization header only.
 
-OIDC Core §5.3, RFC 6750 §2.1 and §3.
+OIDC Core §5.3, RFC 6750 §2.1 and §3, RFC 9449 §7 and §9.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from authlib.oauth2 import OAuth2Error
 from flask import Blueprint, Response, jsonify, request
 
+from idp_mock import dpop
 from idp_mock.issuer import Issuer
-from idp_mock.stores import fingerprint
 from idp_mock.stores.records import AccessToken
-from idp_mock.tokens import grant_is_live
+from idp_mock.tokens import live_access_token
 
 
 def add_routes(blueprint: Blueprint, issuer: Issuer) -> None:
@@ -21,7 +22,9 @@ def add_routes(blueprint: Blueprint, issuer: Issuer) -> None:
         if authorization is None:
             return _challenge(401)
         scheme, _, credential = authorization.partition(" ")
-        token = live_access_token(issuer, credential.strip()) if scheme.lower() == "bearer" else None
+        token = live_access_token(issuer, credential.strip()) if scheme.lower() in ("bearer", "dpop") else None
+        if token is not None and (refusal := _key_refusal(issuer, token, scheme.lower(), credential.strip())):
+            return refusal
         user = issuer.users.by_sub(token.sub) if token else None
         if token is None or user is None:
             return _challenge(401, "invalid_token", "The access token is malformed, expired or revoked.")
@@ -32,18 +35,28 @@ def add_routes(blueprint: Blueprint, issuer: Issuer) -> None:
     blueprint.add_url_rule(issuer.profile.paths["userinfo"], "userinfo", userinfo, methods=["GET", "POST"])
 
 
-def live_access_token(issuer: Issuer, token: str) -> AccessToken | None:
-    """What this issuer remembers of an access token that it signed, that has not expired and is not revoked."""
-    claims = issuer.keys.verify(token, issuer.profile.access_token_typ)
-    if claims is None or claims.get("iss") != issuer.url or not _is_current(claims, issuer.now()):
-        return None
-    record = issuer.stores.access_tokens.get(fingerprint(str(claims.get("jti"))))
-    return record if record and grant_is_live(issuer, record.grant_id) else None
+def _key_refusal(issuer: Issuer, token: AccessToken, scheme: str, credential: str) -> Response | None:
+    """The refusal of a token that is bound to a key and not shown with its proof (RFC 9449 §7.1)."""
+    if token.dpop_jkt is None:
+        is_bound = scheme == "dpop"
+        return (
+            _challenge(401, "invalid_token", "The token is bound to no key: send it as Bearer.") if is_bound else None
+        )
+    if scheme != "dpop":
+        return _challenge(401, "invalid_token", "The token is bound to a key: send it as DPoP.", scheme="DPoP")
+    try:
+        url = issuer.endpoint_url("userinfo")
+        key = dpop.proof_key(issuer, request.headers, request.method, url, credential)
+    except OAuth2Error as error:
+        return _with_nonce(issuer, _challenge(401, str(error.error), str(error.description), scheme="DPoP"))
+    if key != token.dpop_jkt:
+        return _challenge(401, "invalid_token", "The proof is by another key, or missing.", scheme="DPoP")
+    return None
 
 
-def _is_current(claims: dict[str, Any], now: int) -> bool:
-    expires_at = claims.get("exp")
-    return isinstance(expires_at, int) and expires_at > now
+def _with_nonce(issuer: Issuer, response: Response) -> Response:
+    response.headers["DPoP-Nonce"] = dpop.fresh_nonce(issuer)
+    return response
 
 
 def _answer(claims: dict[str, Any]) -> Response:
@@ -52,10 +65,10 @@ def _answer(claims: dict[str, Any]) -> Response:
     return response
 
 
-def _challenge(status: int, error: str = "", description: str = "") -> Response:
+def _challenge(status: int, error: str = "", description: str = "", *, scheme: str = "Bearer") -> Response:
     response = Response(status=status)
     # Without a credential the challenge carries no error (RFC 6750 §3.1).
     detail = f' error="{error}", error_description="{description}"' if error else ' realm="userinfo"'
-    response.headers["WWW-Authenticate"] = f"Bearer{detail}"
+    response.headers["WWW-Authenticate"] = f"{scheme}{detail}"
     response.headers["Cache-Control"] = "no-store"
     return response

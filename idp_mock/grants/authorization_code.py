@@ -13,7 +13,9 @@ from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from idp_mock.clients import Client
+from idp_mock.authorization_details import narrowed_details
+from idp_mock.clients import PRIVATE_KEY_JWT, SECRET_METHODS, Client
+from idp_mock.dpop import InvalidDPoPProofError
 from idp_mock.grants.authorization_request import (
     AuthorizationRequest,
     narrowed_resources,
@@ -21,12 +23,17 @@ from idp_mock.grants.authorization_request import (
 )
 from idp_mock.issuer import Issuer
 from idp_mock.stores import fingerprint, new_secret
-from idp_mock.stores.records import Authentication, AuthorizationCode, Grant
-from idp_mock.tokens import grant_is_live, issue_tokens
+from idp_mock.stores.records import Authentication, AuthorizationCode
+from idp_mock.tokens import grant_is_live, issue_tokens, revoke_grant, start_grant, user_of
 from idp_mock.users import User
 
-CLIENT_AUTH_METHODS = ["none", "client_secret_basic", "client_secret_post"]
+CLIENT_AUTH_METHODS = ["none", *SECRET_METHODS, PRIVATE_KEY_JWT]
 _REUSE_WINDOW_SECONDS = 3_600
+
+
+def _redeemed(code: AuthorizationCode) -> AuthorizationCode:
+    # What it was bound to is of no use any more, and ten thousand of these are kept.
+    return replace(code, redeemed=True, redirect_uri="", code_challenge="", nonce=None)
 
 
 class RequireS256(CodeChallenge):  # type: ignore[misc]  # Authlib ships no types
@@ -38,6 +45,11 @@ class RequireS256(CodeChallenge):  # type: ignore[misc]  # Authlib ships no type
         grant.register_hook("after_validate_token_request", self.validate_code_verifier)
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
+        if not grant.request.authorization_code.code_challenge:
+            # Only at a conformance issuer. A verifier shows that somebody took the challenge away (RFC 9700 §4.8).
+            if "code_verifier" in grant.request.form:
+                raise InvalidGrantError("The authorization request had no 'code_challenge'.")
+            return
         if not grant.request.form.get("code_verifier"):
             raise InvalidRequestError("The parameter 'code_verifier' is required.")
         super().validate_code_verifier(grant, result)
@@ -74,15 +86,15 @@ class StrictAuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: igno
         lifetimes = issuer.lifetimes
         offline = "offline_access" in facts.scopes
         lifetime = lifetimes.refresh_absolute if offline else lifetimes.code + lifetimes.access_token
-        grant = Grant(
-            grant_id=new_secret(),
-            client_id=facts.client.client_id,
+        grant = start_grant(
+            issuer,
+            facts.client,
             scopes=facts.scopes,
             resources=facts.resources,
             authentication=authentication,
-            ends_at=issuer.clock() + lifetime,
+            lifetime_seconds=lifetime,
+            authorization_details=facts.authorization_details,
         )
-        issuer.stores.grants.put(grant.grant_id, grant, lifetime)
         record = AuthorizationCode(
             grant_id=grant.grant_id,
             client_id=grant.client_id,
@@ -91,6 +103,7 @@ class StrictAuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: igno
             scopes=facts.scopes,
             nonce=facts.nonce,
             expires_at=issuer.clock() + lifetimes.code,
+            dpop_jkt=facts.dpop_jkt,
         )
         # Kept beyond its end, so that a late second use is still recognised and revokes what the first one got.
         issuer.stores.codes.put(fingerprint(code), record, min(lifetime, _REUSE_WINDOW_SECONDS))
@@ -112,18 +125,20 @@ class StrictAuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: igno
         grant = grant_is_live(self.issuer, code.grant_id)
         if grant is None:
             raise InvalidGrantError("The grant has ended.")
-        self.resources = narrowed_resources(self.request.client, self.request.payload.datalist, grant.resources)
+        if code.dpop_jkt is not None and code.dpop_jkt != self.request.dpop_jkt:
+            raise InvalidDPoPProofError("The code is bound to another key.")
+        client, form = self.request.client, self.request.form
+        self.resources = narrowed_resources(client, self.request.payload.datalist, grant.resources)
+        self.details = narrowed_details(client, form.get("authorization_details"), grant.authorization_details)
         # Last of all, and atomic: of two requests with the same code at the same time, one is the second.
-        before = self.issuer.stores.codes.change(
-            fingerprint(self.request.form["code"]), lambda record: replace(record, redeemed=True)
-        )
+        before = self.issuer.stores.codes.change(fingerprint(form["code"]), _redeemed)
         if before is None or before.redeemed:
             self._revoke(code)
             raise InvalidGrantError("Invalid 'code' in request.")
         self.grant = grant
 
     def authenticate_user(self, _authorization_code: AuthorizationCode) -> User | None:
-        return self.issuer.users.by_sub(self.grant.authentication.sub)
+        return user_of(self.issuer, self.grant)
 
     def generate_token(self, user: User, include_refresh_token: bool, **_scope: Any) -> dict[str, Any]:
         code: AuthorizationCode = self.request.authorization_code
@@ -137,10 +152,12 @@ class StrictAuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: igno
             resources=self.resources,
             nonce=code.nonce,
             refresh_scopes=code.scopes if offline else None,
+            dpop_jkt=self.request.dpop_jkt,
+            authorization_details=self.details,
         )
 
     def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
         """Nothing: the redeemed code stays until its time, so that its reuse is noticed."""
 
     def _revoke(self, code: AuthorizationCode) -> None:
-        self.issuer.stores.grants.change(code.grant_id, lambda grant: replace(grant, revoked=True))
+        revoke_grant(self.issuer, code.grant_id)

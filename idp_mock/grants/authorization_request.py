@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749.errors import (
@@ -23,6 +24,7 @@ from authlib.oidc.core.errors import (
     RequestURINotSupportedError,
 )
 
+from idp_mock.authorization_details import read_details
 from idp_mock.clients import Client
 from idp_mock.issuer import Issuer
 from idp_mock.tokens import ID_TOKEN_TYP
@@ -60,6 +62,8 @@ class AuthorizationRequest:
     acr_values: tuple[str, ...]
     login_hint: str | None
     hinted_sub: str | None
+    dpop_jkt: str | None
+    authorization_details: str
 
 
 def read_authorization_request(issuer: Issuer, values: ValueLists) -> AuthorizationRequest:
@@ -72,7 +76,7 @@ def read_authorization_request(issuer: Issuer, values: ValueLists) -> Authorizat
         return AuthorizationRequest(
             client=client,
             redirect_uri=redirect_uri,
-            code_challenge=_code_challenge(values),
+            code_challenge=_code_challenge(issuer, client, values),
             scopes=_scopes(client, values),
             resources=requested_resources(client, values) or (issuer.registry.default_resource,),
             nonce=_one(values, "nonce"),
@@ -81,7 +85,17 @@ def read_authorization_request(issuer: Issuer, values: ValueLists) -> Authorizat
             acr_values=tuple((_one(values, "acr_values") or "").split()),
             login_hint=_one(values, "login_hint"),
             hinted_sub=_hinted_sub(issuer, values),
+            dpop_jkt=_dpop_jkt(values),
+            authorization_details=read_details(client, _one(values, "authorization_details")),
         )
+
+
+def validated_redirect_uri(issuer: Issuer, values: ValueLists) -> str | None:
+    """The redirect URI of a request that cannot be read further, when it is registered for the client; else None."""
+    try:
+        return _client_and_redirect_uri(issuer, values)[1]
+    except OAuth2Error:
+        return None
 
 
 def requested_resources(client: Client, values: ValueLists) -> tuple[str, ...]:
@@ -89,7 +103,13 @@ def requested_resources(client: Client, values: ValueLists) -> tuple[str, ...]:
     wanted = tuple(dict.fromkeys(values.get("resource", [])))
     if not set(wanted) <= set(client.resources):
         raise InvalidTargetError("The requested resource is unknown or not registered for this client.")
-    return wanted
+    return _shared(wanted)
+
+
+@lru_cache(maxsize=1_000)
+def _shared(values: tuple[str, ...]) -> tuple[str, ...]:
+    """One tuple for all equal ones, which ten thousand records then have in common."""
+    return values
 
 
 def narrowed_resources(client: Client, values: ValueLists, granted: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,10 +179,15 @@ def _refuse_unsupported(values: ValueLists) -> None:
         raise RegistrationNotSupportedError()
 
 
-def _code_challenge(values: ValueLists) -> str:
-    """Every client needs PKCE with S256, here and not only at the token endpoint (RFC 9700 §2.1.1)."""
+def _code_challenge(issuer: Issuer, client: Client, values: ValueLists) -> str:
+    """Every client needs PKCE with S256, here and not only at the token endpoint (RFC 9700 §2.1.1).
+
+    The one exception is a conformance issuer, where a confidential client may rely on its nonce; then it is "".
+    """
     challenge = _one(values, "code_challenge")
     if challenge is None:
+        if issuer.pkce_optional and client.confidential and _one(values, "nonce"):
+            return ""
         raise InvalidRequestError("PKCE is required: send 'code_challenge'.")
     # An absent method means 'plain' (RFC 7636 §4.3).
     if _one(values, "code_challenge_method") != "S256":
@@ -172,13 +197,21 @@ def _code_challenge(values: ValueLists) -> str:
     return challenge
 
 
+def _dpop_jkt(values: ValueLists) -> str | None:
+    """The thumbprint of the key that the code shall be bound to (RFC 9449 §10)."""
+    thumbprint = _one(values, "dpop_jkt")
+    if thumbprint is not None and not _S256_CHALLENGE.fullmatch(thumbprint):
+        raise InvalidRequestError("The 'dpop_jkt' is not a base64url SHA-256 thumbprint.")
+    return thumbprint
+
+
 def _scopes(client: Client, values: ValueLists) -> tuple[str, ...]:
     scopes = tuple(dict.fromkeys((_one(values, "scope") or "").split(" ")))
     if not all(scopes):
         raise InvalidScopeError("The parameter 'scope' is missing or malformed.")
     if not set(scopes) <= set(client.scopes):
         raise InvalidScopeError("A requested scope is not registered for this client.")
-    return scopes
+    return _shared(scopes)
 
 
 def _prompts(values: ValueLists) -> frozenset[str]:

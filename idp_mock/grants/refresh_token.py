@@ -11,12 +11,14 @@ from typing import Any, NoReturn
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidScopeError
 
+from idp_mock.authorization_details import narrowed_details
+from idp_mock.dpop import InvalidDPoPProofError
 from idp_mock.grants.authorization_code import CLIENT_AUTH_METHODS
 from idp_mock.grants.authorization_request import narrowed_resources
 from idp_mock.issuer import Issuer
 from idp_mock.stores import fingerprint
 from idp_mock.stores.records import Grant, RefreshToken
-from idp_mock.tokens import grant_is_live, issue_tokens
+from idp_mock.tokens import grant_is_live, issue_tokens, revoke_grant, user_of
 from idp_mock.users import User
 
 
@@ -43,14 +45,18 @@ class RotatingRefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
             raise InvalidGrantError("The grant has ended.")
         if token.used:
             self._end_family(grant)
+        if token.dpop_jkt is not None and token.dpop_jkt != self.request.dpop_jkt:
+            raise InvalidDPoPProofError("The refresh token is bound to another key.")
         self.scopes = self._narrowed_scopes(token)
         self.resources = narrowed_resources(client, self.request.payload.datalist, grant.resources)
+        asked = self.request.form.get("authorization_details")
+        self.details = narrowed_details(client, asked, grant.authorization_details)
         self._use_up(handle, grant)
         self.grant = grant
         self.request.refresh_token = token
 
     def authenticate_user(self, _refresh_token: RefreshToken) -> User | None:
-        return self.issuer.users.by_sub(self.grant.authentication.sub)
+        return user_of(self.issuer, self.grant)
 
     def issue_token(self, user: User, refresh_token: RefreshToken) -> dict[str, Any]:
         return issue_tokens(
@@ -61,6 +67,8 @@ class RotatingRefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
             scopes=self.scopes,
             resources=self.resources,
             refresh_scopes=refresh_token.scopes,
+            dpop_jkt=self.request.dpop_jkt,
+            authorization_details=self.details,
         )
 
     def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
@@ -82,5 +90,5 @@ class RotatingRefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
 
     def _end_family(self, grant: Grant) -> NoReturn:
         # Either the client or a thief is using an old token, and we cannot tell which: both lose.
-        self.issuer.stores.grants.change(grant.grant_id, lambda record: replace(record, revoked=True))
+        revoke_grant(self.issuer, grant.grant_id)
         raise InvalidGrantError("The refresh token was used before; everything from this grant is revoked.")

@@ -10,39 +10,55 @@ from collections.abc import Sequence
 from idp_mock.profiles import Claims, Profile, TokenFacts
 from idp_mock.users import User
 
-_ENDPOINTS = ("authorize", "token", "userinfo", "jwks", "logout", "login", "consent")
+_ENDPOINTS = (
+    "authorize",
+    "token",
+    "userinfo",
+    "jwks",
+    "logout",
+    "login",
+    "consent",
+    "consents",
+    "par",
+    "device_authorization",
+    "device",
+    "introspect",
+    "revoke",
+    "register",
+)
 
 
 def _access_token_claims(facts: TokenFacts) -> Claims:
-    authentication = facts.authentication
-    return {
+    claims: Claims = {
         "iss": facts.issuer,
-        "sub": facts.user.sub,
+        "sub": facts.subject,
         "aud": facts.audience[0] if len(facts.audience) == 1 else list(facts.audience),
         "exp": facts.expires_at,
         "iat": facts.issued_at,
         "jti": facts.token_id,
         "client_id": facts.client_id,
         "scope": " ".join(facts.scopes),
-        "auth_time": authentication.auth_time,
-        "acr": authentication.acr,
-        "amr": list(authentication.amr),
     }
+    return claims | _how_signed_in(facts)
 
 
 def _id_token_claims(facts: TokenFacts) -> Claims:
-    authentication = facts.authentication
-    return {
+    claims: Claims = {
         "iss": facts.issuer,
-        "sub": facts.user.sub,
+        "sub": facts.subject,
         "aud": facts.client_id,
         "exp": facts.expires_at,
         "iat": facts.issued_at,
-        "auth_time": authentication.auth_time,
-        "acr": authentication.acr,
-        "amr": list(authentication.amr),
-        "sid": authentication.sid,
+        "sid": facts.authentication.sid if facts.authentication else None,
     }
+    return claims | _how_signed_in(facts)
+
+
+def _how_signed_in(facts: TokenFacts) -> Claims:
+    authentication = facts.authentication
+    if authentication is None:
+        return {}
+    return {"auth_time": authentication.auth_time, "acr": authentication.acr, "amr": list(authentication.amr)}
 
 
 def _user_claims(user: User, scopes: Sequence[str]) -> Claims:

@@ -19,6 +19,9 @@ class EventName(StrEnum):
     SENSITIVE_CREATE = "sensitive_create"  # a guarded record was made
     SENSITIVE_UPDATE = "sensitive_update"  # a guarded record was changed; the event names the members
     SENSITIVE_DELETE = "sensitive_delete"  # a guarded record was deleted
+    SYS_SELF_ATTACK = "sys_self_attack"  # ALERT: the token verifier accepted a known-bad token; it must not serve
+    SYS_POLICY_CHANGED = "sys_policy_changed"  # new policy files were announced to every worker
+    SYS_POLICY_REFUSED = "sys_policy_refused"  # ALERT: policy files could not be loaded; the old rules stay
 
 
 class Outcome(StrEnum):

@@ -6,14 +6,19 @@ every request and never from a token, so that a role that was taken away is gone
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint, delete, select
+from sqlalchemy import ForeignKey, String, UniqueConstraint, delete, false, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from secure_api.db import AnySession, Base, Identified, Timestamped
+from secure_api.credentials.revocation import revoked_among
+from secure_api.credentials.sessions import BrowserSession
+from secure_api.credentials.single_use import insert_once
+from secure_api.db import AnySession, Base, Identified, Timestamped, utc_now
 
 
 class User(Identified, Timestamped, Base):
@@ -28,6 +33,7 @@ class User(Identified, Timestamped, Base):
     name: Mapped[str | None] = mapped_column(String(200))
     disabled: Mapped[bool] = mapped_column(default=False)
     customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("customers.id", ondelete="SET NULL"))
+    tokens_not_before: Mapped[datetime | None]  # tokens that were issued earlier are refused
 
 
 class UserRole(Base):
@@ -41,7 +47,11 @@ class UserRole(Base):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a request needs to know of a user record."""
+    """What a request needs to know of a user record.
+
+    `revoked` says whether the credential that led here was revoked; `tokens_not_before` that those issued
+    earlier are refused.
+    """
 
     user_id: UUID
     issuer: str
@@ -49,22 +59,38 @@ class Account:
     name: str | None
     disabled: bool
     customer_id: UUID | None
+    tokens_not_before: datetime | None
+    revoked: bool
     roles: frozenset[str]
 
 
-_COLUMNS = (User.id, User.issuer, User.subject, User.name, User.disabled, User.customer_id, UserRole.role)
-_ACCOUNTS = select(*_COLUMNS).outerjoin(UserRole, UserRole.user_id == User.id)
+_COLUMNS = (User.id, User.issuer, User.subject, User.name, User.disabled, User.customer_id, User.tokens_not_before)
+_ROLES = (UserRole, UserRole.user_id == User.id)
+_ACCOUNTS = select(*_COLUMNS, false(), UserRole.role).outerjoin(*_ROLES)
 
 
-def find_account(session: AnySession, issuer: str, subject: str) -> Account | None:
-    """The account of that issuer's subject with its roles, or None."""
-    rows = session.execute(_ACCOUNTS.where(User.issuer == issuer, User.subject == subject)).all()
-    return _account(rows)
+def find_account(session: AnySession, issuer: str, subject: str, references: Sequence[bytes] = ()) -> Account | None:
+    """The account of that issuer's subject with its roles, or None.
+
+    Args: `references` are the names of the credential under which it may have been revoked
+    (`credentials.revocation`); they are looked for in the same round trip.
+    """
+    accounts = _ACCOUNTS
+    if references:
+        accounts = select(*_COLUMNS, revoked_among(references), UserRole.role).outerjoin(*_ROLES)
+    return _account(session.execute(accounts.where(User.issuer == issuer, User.subject == subject)).all())
 
 
 def find_account_by_id(session: AnySession, user_id: UUID) -> Account | None:
     """The account with that id and its roles, or None."""
     return _account(session.execute(_ACCOUNTS.where(User.id == user_id)).all())
+
+
+def create_account(session: AnySession, issuer: str, subject: str) -> UUID | None:
+    """The id of a new account without name, email or role; None if that subject has one already."""
+    user_id = uuid4()
+    made = insert_once(session, User, id=user_id, issuer=issuer, subject=subject, disabled=False)
+    return user_id if made else None
 
 
 def replace_roles(session: AnySession, user_id: UUID, roles: Iterable[str]) -> None:
@@ -73,10 +99,18 @@ def replace_roles(session: AnySession, user_id: UUID, roles: Iterable[str]) -> N
     session.add_all(UserRole(user_id=user_id, role=role) for role in sorted(set(roles)))
 
 
-def _account(rows: Iterable[tuple[UUID, str, str, str | None, bool, UUID | None, str | None]]) -> Account | None:
-    rows = list(rows)
+def revoke_user_tokens(session: AnySession, user_id: UUID) -> None:
+    """Every token issued to the user before now, and every session of theirs, is refused from the commit on.
+
+    `iat` counts whole seconds, so a token of this very second is refused too, even one that comes after.
+    """
+    session.execute(update(User).where(User.id == user_id).values(tokens_not_before=utc_now()))
+    session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
+
+
+def _account(rows: Sequence[Sequence[Any]]) -> Account | None:
     if not rows:
         return None
-    user_id, issuer, subject, name, disabled, customer_id, _ = rows[0]
-    roles = frozenset(row[6] for row in rows if row[6] is not None)
-    return Account(user_id, issuer, subject, name, disabled, customer_id, roles)
+    user_id, issuer, subject, name, disabled, customer_id, not_before, revoked, _ = rows[0]
+    roles = frozenset(row[-1] for row in rows if row[-1] is not None)
+    return Account(user_id, issuer, subject, name, disabled, customer_id, not_before, revoked, roles)

@@ -37,6 +37,10 @@ class IdentityProvider:
     account: a login, also a first valid token, or neither. `trusts_email` allows linking by verified
     email; `allowed_domains` bounds who may sign in (`hd` claim or email domain). `login` puts a button
     on the sign-in page. `authorized_parties` are further clients whose ID tokens are taken (`azp`).
+    `dpop_required` says that access tokens must be bound to a key, `dpop_clients` that those of these
+    clients must, `dpop_nonce` that their proofs need a nonce of ours (RFC 9449).
+    `introspection` says that its access tokens are opaque and it is asked about each, at most once in
+    `introspection_cache_seconds`. `opaque_token_prefixes` is how its opaque tokens begin.
     `origins` are the only ones this API ever calls for this provider.
     """
 
@@ -61,6 +65,12 @@ class IdentityProvider:
     origins: frozenset[str]
     id_token_max_lifetime_seconds: int
     clock_skew_seconds: int
+    introspection: bool
+    introspection_cache_seconds: int
+    opaque_token_prefixes: tuple[str, ...]
+    dpop_required: bool
+    dpop_clients: frozenset[str]
+    dpop_nonce: bool
     key_cache: KeyCachePolicy
 
     @property
@@ -68,6 +78,10 @@ class IdentityProvider:
         """Every algorithm that this issuer may sign with, for any kind of token, in order of preference."""
         extra = self.access_tokens.algorithms if self.access_tokens else ()
         return tuple(dict.fromkeys((*extra, *self.id_token_algorithms)))
+
+    def demands_dpop(self, client_id: str | None) -> bool:
+        """True if a token of that client is taken only with a proof of possession."""
+        return self.dpop_required or client_id in self.dpop_clients
 
     def roles_for(self, groups: tuple[str, ...]) -> frozenset[str]:
         """The roles of this API that the provider's `groups` stand for; unknown groups stand for none."""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from secure_api.credentials.identity_provider import IdentityProvider, KeyCachePolicy, Provision
-from secure_api.credentials.profiles import PROFILES
+from secure_api.credentials.profiles import INTROSPECTED, PROFILES
 from secure_api.credentials.provider_tables import TableReader
 from secure_api.errors import SettingsError
 from secure_api.protocol.jwks import SIGNATURE_ALGORITHMS
@@ -44,6 +44,17 @@ class ProviderRegistry:
     def by_name(self, name: str) -> IdentityProvider | None:
         """The enabled provider of this table name."""
         return self._by_name.get(name)
+
+    def of_opaque_token(self, token: str) -> IdentityProvider | None:
+        """The provider that an opaque `token` belongs to, by how it begins; else the one that is asked about any.
+
+        It names no issuer itself. At most one provider is asked about tokens of an unknown beginning, so that
+        no token of one provider is ever shown to another.
+        """
+        for provider in self:
+            if provider.opaque_token_prefixes and token.startswith(provider.opaque_token_prefixes):
+                return provider
+        return next((one for one in self if _asked_about_any(one)), None)
 
     def for_login(self) -> tuple[IdentityProvider, ...]:
         """The providers that the sign-in page offers, in the file's order."""
@@ -93,10 +104,24 @@ def load_providers(
                 reader.fault("issuer", "must be an https address")
             if any(other.issuer == provider.issuer for other in enabled.values()):
                 reader.fault("issuer", "another enabled provider has the same")
+            if _asked_about_any(provider) and any(_asked_about_any(other) for other in enabled.values()):
+                reader.fault("opaque_token_prefixes", "is missing: another provider is asked about any opaque token")
             enabled[name] = provider
     if root.faults:
         raise SettingsError([f"{path}: {fault}" for fault in root.faults])
     return ProviderRegistry(enabled, disabled)
+
+
+def provider_from(name: str, table: Mapping[str, object]) -> IdentityProvider:
+    """The provider that `table` describes, checked as if it stood in the file.
+
+    Raises: `errors.SettingsError` with every fault.
+    """
+    reader = TableReader(table, name, {})
+    provider = _read_provider(name, reader)
+    if reader.faults:
+        raise SettingsError(reader.faults)
+    return provider
 
 
 def _read_provider(name: str, reader: TableReader) -> IdentityProvider:
@@ -130,6 +155,12 @@ def _read_provider(name: str, reader: TableReader) -> IdentityProvider:
             "id_token_max_lifetime_seconds", _DAY_SECONDS, low=60, high=7 * _DAY_SECONDS
         ),
         clock_skew_seconds=clock_skew,
+        introspection=profile_name in INTROSPECTED,
+        introspection_cache_seconds=reader.seconds("introspection_cache_seconds", 30, low=0, high=300),
+        opaque_token_prefixes=reader.texts("opaque_token_prefixes"),
+        dpop_required=reader.flag("dpop_required", default=False),
+        dpop_clients=frozenset(reader.texts("dpop_clients")),
+        dpop_nonce=reader.flag("dpop_nonce", default=False),
         key_cache=_read_key_cache(reader.table("key_cache")),
     )
     reader.refuse_unread()
@@ -137,11 +168,19 @@ def _read_provider(name: str, reader: TableReader) -> IdentityProvider:
         reader.fault("audiences", "is missing: a token for any other API would be accepted")
     if access_tokens is None and provider.provision == "token":
         reader.fault("provision", f"'token' needs access tokens, and profile {profile_name!r} takes none")
+    if provider.provision == "token" and provider.allowed_domains:
+        reader.fault("provision", "'token' does not go with allowed_domains: an access token names no domain")
+    if provider.introspection and not (provider.client_id and provider.client_secret):
+        reader.fault("client_secret", f"profile {profile_name!r} needs it, and client_id, to ask about tokens")
     if provider.login and not provider.client_id:
         reader.fault("client_id", "is missing, and login = true needs it")
     if provider.login and "openid" not in provider.login_scopes:
         reader.fault("login_scopes", "lacks openid, without which no ID token comes back")
     return provider
+
+
+def _asked_about_any(provider: IdentityProvider) -> bool:
+    return provider.introspection and not provider.opaque_token_prefixes
 
 
 def _read_access_tokens(

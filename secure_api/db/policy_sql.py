@@ -7,18 +7,16 @@ NULL-as-true; so AND and OR are plain, and NOT stands only before EXISTS and IS 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, assert_never
-from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     FromClause,
     and_,
-    bindparam,
     exists,
     false,
     inspect,
@@ -26,34 +24,39 @@ from sqlalchemy import (
     or_,
     true,
 )
-from sqlalchemy import types as sql_types
-from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
-from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BinaryExpression, False_, True_
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.orm import Mapper
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import False_, True_
 
-from secure_api.policy.closure import Facts, compile_condition, fetch_of
+from secure_api.db.policy_schema import schema_from_model
+from secure_api.db.policy_templates import Predicate, PreparedSql, parameter
+from secure_api.policy.closure import compile_condition, fetch_of
 from secure_api.policy.decision import FunctionDecision
-from secure_api.policy.schema import Attribute, AttributeType, RequestAttributes, ResourceSchema
+from secure_api.policy.schema import RequestAttributes
 from secure_api.policy.tree import (
     Always,
     And,
     Comparison,
     Condition,
     Leaf,
+    Literal,
     LiteralList,
     Membership,
     Not,
     Operand,
     Or,
     Presence,
+    PrincipalAttribute,
     RelationPath,
+    RequestAttribute,
     ResourcePath,
     Truth,
+    leaves_of,
+    row_paths_of,
 )
 from secure_api.principal import Principal
 
-Predicate = ColumnElement[bool]
+__all__ = ["Predicate", "schema_from_model", "scope_expression"]
 
 _COMPARE: Mapping[str, Callable[[Any, Any], Predicate]] = {
     "==": operators.eq,
@@ -88,14 +91,73 @@ def scope_expression(
     """
     if not grant.allowed:
         return false()
-    build = _Builder(model, Facts({}, principal, request, grant.roles))
-    usable = [
-        rule
+    plan: _Plan = grant.prepared.get(_Plan) or grant.prepared.setdefault(_Plan, _Plan(grant))
+    usable = tuple(
+        with_unmet_step_up or rule.step_up is None or rule.step_up.is_met(principal, request)
         for rule in grant.candidates
-        if with_unmet_step_up or rule.step_up is None or rule.step_up.is_met(principal, request)
-    ]
-    allowed = _any([build.predicate(rule.normal) for rule in usable])
-    return _all([allowed, *(build.predicate(rule.normal) for rule in grant.denies)])
+    )
+    shape, values = plan.shape_and_values(usable, principal, request)
+    if not isinstance(model, type):
+        # An alias belongs to one statement; remembered, it would never be used again.
+        return plan.template(model, shape).filled(values)
+    template: PreparedSql | None = grant.prepared.get((model, shape))
+    if template is None:
+        template = grant.prepared[model, shape] = plan.template(model, shape)
+    return template.filled(values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """All that a caller and a request decide about the form of the SQL; callers with one shape share it."""
+
+    usable: tuple[bool, ...]  # which candidates open rows at all
+    outcomes: tuple[bool, ...]  # of the leaves that read no row
+    absent: tuple[bool, ...]  # which of the values are None
+
+
+class _Plan:
+    """What has to be asked about a caller and a request before the SQL of a decision's rules is known."""
+
+    def __init__(self, grant: FunctionDecision) -> None:
+        self._grant = grant
+        leaves = [leaf for rule in (*grant.candidates, *grant.denies) for leaf in leaves_of(rule.normal)]
+        self._constant = tuple(dict.fromkeys(leaf for leaf in leaves if _reads_no_row(leaf)))
+        self._tests = tuple(map(compile_condition, self._constant))
+        self._operands = tuple(dict.fromkeys(side for leaf in leaves for side in _compared_values(leaf)))
+        self._fetches = tuple(map(fetch_of, self._operands))
+
+    def shape_and_values(
+        self, usable: tuple[bool, ...], principal: Principal, request: RequestAttributes
+    ) -> tuple[_Shape, tuple[Any, ...]]:
+        """The shape, and the value of each operand that stands opposite a column."""
+        roles = self._grant.roles
+        outcomes = tuple(test({}, principal, request, roles) for test in self._tests)
+        values = tuple(fetch({}, principal, request, roles) for fetch in self._fetches)
+        return _Shape(usable, outcomes, tuple(value is None for value in values)), values
+
+    def template(self, model: Any, shape: _Shape) -> PreparedSql:
+        """The SQL of a shape, with a parameter for each place where a value of the caller belongs."""
+        build = _Builder(
+            model,
+            self._grant.roles,
+            dict(zip(self._constant, shape.outcomes, strict=True)),
+            dict(zip(self._operands, shape.absent, strict=True)),
+        )
+        candidates = zip(self._grant.candidates, shape.usable, strict=True)
+        allowed = _any([build.predicate(rule.normal) for rule, usable in candidates if usable])
+        expression = _all([allowed, *(build.predicate(rule.normal) for rule in self._grant.denies)])
+        return PreparedSql(expression, [(bind, self._operands.index(operand)) for bind, operand in build.places])
+
+
+def _reads_no_row(leaf: Leaf) -> bool:
+    return not isinstance(leaf, Always) and not any(row_paths_of(leaf))
+
+
+def _compared_values(leaf: Leaf) -> Iterator[PrincipalAttribute | RequestAttribute]:
+    """The values of the caller or the request that stand opposite a column."""
+    if isinstance(leaf, Comparison) and any(row_paths_of(leaf)):
+        sides = (leaf.left, leaf.right)
+        yield from (side for side in sides if isinstance(side, PrincipalAttribute | RequestAttribute))
 
 
 def _all(terms: list[Predicate]) -> Predicate:
@@ -130,9 +192,18 @@ class _Row:
 
 
 class _Builder:
-    def __init__(self, model: Any, facts: Facts) -> None:
+    def __init__(
+        self,
+        model: Any,
+        roles: frozenset[str],
+        outcomes: Mapping[Leaf, bool],
+        absent: Mapping[PrincipalAttribute | RequestAttribute, bool],
+    ) -> None:
         self._root = _Row(inspect(model).mapper, model, None)
-        self._facts = facts
+        self._roles = tuple(sorted(roles))
+        self._outcomes = outcomes
+        self._absent = absent
+        self.places = list[tuple[BindParameter[Any], Operand]]()
 
     def predicate(self, condition: Condition) -> Predicate:
         """SQL that is true exactly where a normal form is definitely true."""
@@ -164,7 +235,7 @@ class _Builder:
                 compare = _COMPARE[symbol]
                 return self._against(path, other, lambda column, value: compare(value, column))
             case Membership(ResourcePath(path), container, negated):
-                values = container.values if isinstance(container, LiteralList) else tuple(sorted(self._facts.roles))
+                values = container.values if isinstance(container, LiteralList) else self._roles
                 return self._within(path[:-1], lambda row: _membership(row.column(path[-1]), values, negated=negated))
             case Presence(ResourcePath(path), negated):
                 return self._within(path[:-1], lambda row: _presence(row.column(path[-1]), negated=negated))
@@ -175,17 +246,25 @@ class _Builder:
                 wanted = false() if negated else true()
                 return self._within(path[:-1], lambda row: row.column(path[-1]).is_(wanted))
             case Comparison() | Membership() | Presence():
-                # No side is of the row: the outcome is known now, and by the same closure.
-                return true() if compile_condition(leaf)(self._facts) else false()
+                # No side is of the row: the outcome was known before the statement, by the same closure.
+                return true() if self._outcomes[leaf] else false()
             case _:
                 assert_never(leaf)
 
     def _against(self, path: tuple[str, ...], other: Operand, compare: Callable[[Any, Any], Predicate]) -> Predicate:
-        value = fetch_of(other)(self._facts)
-        if value is None:
+        if isinstance(other, PrincipalAttribute | RequestAttribute) and self._absent[other]:
             # Unknown. `column == None` would render IS NULL and match the rows that have no owner.
             return false()
-        return self._within(path[:-1], lambda row: compare(row.column(path[-1]), _bind(row.column(path[-1]), value)))
+
+        def compared(row: _Row) -> Predicate:
+            column = row.column(path[-1])
+            if isinstance(other, Literal):
+                return compare(column, _bind(column, other.value))
+            bind = parameter(column.type, None)
+            self.places.append((bind, other))
+            return compare(column, bind)
+
+        return self._within(path[:-1], compared)
 
     def _within(self, relations: tuple[str, ...], inner: Callable[[_Row], Predicate]) -> Predicate:
         """`inner` on the row that the relations lead to; false where there is none."""
@@ -216,14 +295,13 @@ class _Builder:
         return found.correlate_except(table)
 
 
-def _bind(column: ColumnElement[Any], value: object) -> ColumnElement[Any]:
+def _bind(column: ColumnElement[Any], value: object) -> BindParameter[Any]:
     """A parameter of its own name, typed as the column is.
 
     An integer is bound as 64 bits: a 32-bit parameter type would overflow on PostgreSQL, where the
     comparison itself has an answer.
     """
-    kind: TypeEngine[Any] = BigInteger() if type(value) is int else column.type
-    return bindparam(None, value, type_=kind, unique=True)
+    return parameter(BigInteger() if type(value) is int else column.type, value)
 
 
 def _membership(column: ColumnElement[Any], values: tuple[object, ...], *, negated: bool) -> Predicate:
@@ -237,67 +315,3 @@ def _membership(column: ColumnElement[Any], values: tuple[object, ...], *, negat
 
 def _presence(column: ColumnElement[Any], *, negated: bool) -> Predicate:
     return column.is_(None) if negated else column.is_not(None)
-
-
-# --- schemas ---------------------------------------------------------------------------------------
-
-_MAX_RELATION_DEPTH = 2
-_PLAIN_TEXT = (sql_types.String, sql_types.Text, sql_types.VARCHAR, sql_types.TEXT, sql_types.Unicode)
-_BY_PYTHON_TYPE: Mapping[type, AttributeType] = {
-    int: AttributeType.INTEGER,
-    bool: AttributeType.BOOLEAN,
-    UUID: AttributeType.UUID,
-    datetime: AttributeType.TIMESTAMP,
-}
-
-
-def schema_from_model(model: Any) -> ResourceSchema:
-    """What policy files may say about a mapped class: its columns, and its to-one relations two levels deep.
-
-    A column whose type compares differently in Python and in a database is opaque: it may stand in
-    field lists, not in conditions. Relations that do not lead to a primary key, or that have
-    conditions of their own, are left out of conditions as well.
-    """
-    return _schema(inspect(model).mapper, _MAX_RELATION_DEPTH)
-
-
-def _schema(mapper: Mapper[Any], depth: int) -> ResourceSchema:
-    attributes = {}
-    for attribute in mapper.column_attrs:
-        column = attribute.columns[0]
-        attributes[attribute.key] = Attribute(_attribute_type(column.type), bool(getattr(column, "nullable", True)))
-    followed = [relation for relation in mapper.relationships if _is_plain_to_one(relation)]
-    others = frozenset(relation.key for relation in mapper.relationships) - {relation.key for relation in followed}
-    relations = {relation.key: _schema(relation.mapper, depth - 1) for relation in followed} if depth else {}
-    return ResourceSchema(mapper.local_table.description, attributes, relations, others)
-
-
-def _attribute_type(kind: TypeEngine[Any]) -> AttributeType:
-    if isinstance(kind, sql_types.String):
-        # CHAR pads, an enumeration checks, a collation folds: equality would not be Python's.
-        is_plain = type(kind) in _PLAIN_TEXT and kind.collation is None
-        return AttributeType.STRING if is_plain else AttributeType.OPAQUE
-    try:
-        python_type = (kind.impl_instance if isinstance(kind, TypeDecorator) else kind).python_type
-    except NotImplementedError:
-        return AttributeType.OPAQUE
-    found = _BY_PYTHON_TYPE.get(python_type, AttributeType.OPAQUE)
-    # A plain DateTime comes back naive from SQLite; only a type of our own can promise UTC. Of any
-    # other type of our own, nothing is known about how its stored form compares.
-    if isinstance(kind, TypeDecorator) is not (found is AttributeType.TIMESTAMP):
-        return AttributeType.OPAQUE
-    return found
-
-
-def _is_plain_to_one(relation: RelationshipProperty[Any]) -> bool:
-    """True if the relation leads by equal columns to a primary key: then it names at most one row."""
-    pairs = relation.local_remote_pairs or []
-    comparisons = [part for part in visitors.iterate(relation.primaryjoin) if isinstance(part, BinaryExpression)]
-    return (
-        relation.direction is RelationshipDirection.MANYTOONE
-        and relation.secondary is None
-        and relation.mapper.inherits is None
-        and {remote for _, remote in pairs} == set(relation.mapper.primary_key)
-        and len(comparisons) == len(pairs)
-        and all(part.operator is operators.eq for part in comparisons)
-    )

@@ -18,18 +18,18 @@ from secure_api.policy.model import StepUp
 from secure_api.principal import PrincipalKind
 
 
-def authorize_function(services: Services, context: RequestContext) -> None:
+def authorize_function(_services: Services, context: RequestContext) -> None:
     """Fill `grant` and `read_grant`, or refuse before any row is read.
 
     Raises `InsufficientScope` (with the scopes to ask for), `PermissionDenied`, or for an anonymous
     caller `AuthenticationRequired`.
     """
     declaration = context.declaration
-    context.grant = _granted(services, context, declaration.action)
+    context.grant = _granted(context, declaration.action)
     context.read_grant = (
         context.grant
         if declaration.action == _reading_action(declaration)
-        else _granted(services, context, _reading_action(declaration))
+        else _granted(context, _reading_action(declaration))
     )
 
 
@@ -73,8 +73,8 @@ def _reading_action(declaration: Declaration) -> str:
     return "list" if isinstance(declaration.objects, Collection) else "read"
 
 
-def _granted(services: Services, context: RequestContext, action: str) -> FunctionDecision:
-    grant = services.policies.function_decision(context.principal, context.declaration.resource, action)
+def _granted(context: RequestContext, action: str) -> FunctionDecision:
+    grant = context.policies.function_decision(context.principal, context.declaration.resource, action)
     if not grant.allowed:
         context.grant = grant  # the denial's audit event says what was missing
         raise _refusal(context, grant)

@@ -29,7 +29,7 @@ def require_complete_declarations(app: Flask, policies: PolicySet, limiter: Rate
     for rule in app.url_map.iter_rules():
         if rule.endpoint in PUBLIC_ENDPOINTS:
             continue
-        for method, view in _views(app, rule):
+        for method, view in views_of(app, rule):
             declaration = getattr(view, DECLARATION, None)
             if declaration is None:
                 faults.append(
@@ -45,7 +45,8 @@ def require_complete_declarations(app: Flask, policies: PolicySet, limiter: Rate
         raise UndeclaredRoute(log_detail="\n".join(faults))
 
 
-def _views(app: Flask, rule: Rule) -> Iterator[tuple[str, Callable[..., Any]]]:
+def views_of(app: Flask, rule: Rule) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Each method of a route with the function that answers it; what the framework answers by itself is left out."""
     view = app.view_functions[rule.endpoint]
     owner = getattr(view, "view_class", None)
     methods = rule.methods or set()

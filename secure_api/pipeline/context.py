@@ -12,8 +12,12 @@ from secure_api.db import AnySession
 from secure_api.pipeline.declaration import Declaration
 from secure_api.pipeline.reply import Reply
 from secure_api.policy.decision import Decision, FunctionDecision
+from secure_api.policy.policy_set import PolicySet
+from secure_api.policy.roles import Roles
 from secure_api.policy.schema import RequestAttributes
 from secure_api.principal import ANONYMOUS, Principal
+
+NO_POLICIES = PolicySet({}, Roles({}, {}), digest="")  # denies everything
 
 
 @dataclass(slots=True)
@@ -33,6 +37,7 @@ class RequestContext:
     address: str
     attributes: RequestAttributes
     principal: Principal = ANONYMOUS
+    policies: PolicySet = NO_POLICIES  # the table of this request; it stays the same until the answer
     grant: FunctionDecision | None = None  # may this principal call the action at all
     read_grant: FunctionDecision | None = None  # what the answer is projected by
     decision: Decision | None = None  # the rule that allowed the action on `row`

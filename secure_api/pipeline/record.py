@@ -5,6 +5,7 @@ from __future__ import annotations
 from secure_api.audit import AuditEvent, EventName, Outcome, emit_recorded, record_event
 from secure_api.db import begin_write
 from secure_api.errors import (
+    AmbiguousCredentials,
     AuthenticationRequired,
     InvalidToken,
     NotFound,
@@ -54,7 +55,7 @@ def record_denial(services: Services, context: RequestContext, error: SecureApiE
 def _denial_name(error: SecureApiError) -> EventName | None:
     if isinstance(error, RateLimited):
         return EventName.EXCESS_RATE_LIMIT_EXCEEDED
-    if isinstance(error, InvalidToken):
+    if isinstance(error, InvalidToken | AmbiguousCredentials):
         return EventName.AUTHN_TOKEN_REFUSED
     if isinstance(error, NotFound) or error.status in _SECURITY_STATUSES:
         return EventName.AUTHZ_FAIL

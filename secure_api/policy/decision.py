@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
 
-from secure_api.policy.closure import Facts
 from secure_api.policy.model import DEFAULT_DENY, Rule, StepUp
+from secure_api.policy.rows import RowFunction, row_function
 from secure_api.policy.schema import RequestAttributes
 from secure_api.principal import Principal
 
@@ -43,6 +43,11 @@ class FunctionDecision:
     `allowed` false means 403 before any row is read. `missing` then says why; None stands for a deny
     rule that fires for every row. Holds nothing of the principal but its effective roles, so it
     serves every principal with the same roles, scopes and kind of credential.
+
+    `decide(row_values, principal, request)` gives the `Decision` for one row. Deny overrides; nothing
+    matching denies; so does any exception. `row_values` holds a value for each of `condition_paths`,
+    None where it is absent. A path that ends in a relation, as `has(resource.customer)` reads it, holds
+    None where there is no such row, and anything else where there is one.
     """
 
     resource: str
@@ -59,36 +64,12 @@ class FunctionDecision:
     condition_paths: tuple[str, ...] = ()  # dotted paths that `decide` needs in `row_values`
     readable_fields: tuple[str, ...] = ()  # union over the candidates: what a query has to select
     writable_fields: tuple[str, ...] = ()
-    _outcomes: dict[int, Decision] = field(default_factory=dict, compare=False, repr=False)
+    decide: RowFunction[Decision] = field(init=False, compare=False, repr=False)
+    # What a back-end prepared for this decision, under keys of its own; see `db/policy_sql.py`.
+    prepared: dict[object, Any] = field(init=False, compare=False, repr=False, default_factory=dict)
 
-    def decide(self, row_values: Mapping[str, object], principal: Principal, request: RequestAttributes) -> Decision:
-        """The decision for one row. Deny overrides; nothing matching denies; so does any exception.
-
-        Args:
-            row_values: a value for each of `condition_paths`, None where it is absent.
-            principal: the one that this function decision was made for.
-            request: what else conditions may ask.
-        """
-        if not self.allowed:
-            return self.refusal()
-        try:
-            facts = Facts(row_values, principal, request, self.roles)
-            for rule in self.denies:
-                if not rule.test(facts):
-                    return self._denied_by(rule)
-            matching, bit, unmet = 0, 1, None
-            for rule in self.candidates:
-                if rule.test(facts):
-                    if rule.step_up is None or rule.step_up.is_met(principal, request):
-                        matching |= bit
-                    elif unmet is None:
-                        unmet = rule
-                bit <<= 1
-            if matching:
-                return self._outcomes.get(matching) or self._allowed_by(matching)
-            return self._unmet(unmet) if unmet else self.refusal("object")
-        except Exception as error:  # a decision that could not be made is a refusal
-            return self.refusal("object", failure=f"{type(error).__name__}: {error}")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decide", self._row_function() if self.allowed else self._closed())
 
     def step_up_for(self, principal: Principal, request: RequestAttributes) -> StepUp | None:
         """The login to ask for where every rule demands a stronger one than this; None if one rule is content."""
@@ -96,30 +77,52 @@ class FunctionDecision:
             return None
         return next((rule.step_up for rule in self.candidates), None)
 
-    def refusal(self, missing: Missing | None = None, *, failure: str = "") -> Decision:
-        """The decision that refuses for want of something, or by the rule that closed the function."""
-        return Decision(
-            False, self.rule_id, self.source, self.policy_digest, missing=missing or self.missing, failure=failure
+    def _row_function(self) -> RowFunction[Decision]:
+        return row_function(
+            tuple(rule.normal for rule in self.denies),
+            tuple((rule.normal, rule.step_up.is_met if rule.step_up else None) for rule in self.candidates),
+            self.roles,
+            denied=tuple(self._refused_by(rule) for rule in self.denies),
+            unmet=tuple(
+                self._refused_by(rule, step_up=rule.step_up, missing="step_up") if rule.step_up else None
+                for rule in self.candidates
+            ),
+            matched=_Allowed(self.candidates, self.policy_digest),
+            nothing=self._refusal("object"),
+            failed=lambda error: self._refusal("object", failure=f"{type(error).__name__}: {error}"),
         )
 
-    def _denied_by(self, rule: Rule) -> Decision:
-        return Decision(False, rule.id, rule.source, self.policy_digest)
+    def _closed(self) -> RowFunction[Decision]:
+        refusal = self._refusal(self.missing)
+        return lambda _row, _principal, _request: refusal
 
-    def _unmet(self, rule: Rule) -> Decision:
-        return Decision(False, rule.id, rule.source, self.policy_digest, step_up=rule.step_up, missing="step_up")
+    def _refusal(self, missing: Missing | None, *, failure: str = "") -> Decision:
+        """The decision that refuses for want of something, or by the rule that closed the function."""
+        return Decision(False, self.rule_id, self.source, self.policy_digest, missing=missing, failure=failure)
 
-    def _allowed_by(self, matching: int) -> Decision:
-        """The decision for a set of matching rules, kept: there are few sets, and many rows."""
-        rules = [rule for index, rule in enumerate(self.candidates) if matching >> index & 1]
+    def _refused_by(self, rule: Rule, step_up: StepUp | None = None, missing: Missing | None = None) -> Decision:
+        return Decision(False, rule.id, rule.source, self.policy_digest, step_up=step_up, missing=missing)
+
+
+class _Allowed(dict[int, Decision]):
+    """The decision for each set of matching rules, made when it is first asked for: few sets, many rows."""
+
+    def __init__(self, candidates: tuple[Rule, ...], digest: str) -> None:
+        super().__init__()
+        self._candidates = candidates
+        self._digest = digest
+
+    def __missing__(self, matching: int) -> Decision:
+        rules = [rule for index, rule in enumerate(self._candidates) if matching >> index & 1]
         decision = Decision(
             True,
             rules[0].id,
             rules[0].source,
-            self.policy_digest,
+            self._digest,
             read_fields=frozenset(name for rule in rules for name in rule.read),
             write_fields=frozenset(name for rule in rules for name in rule.write),
         )
-        self._outcomes[matching] = decision
+        self[matching] = decision
         return decision
 
 

@@ -1,30 +1,26 @@
 """The `tests:` of a policy file: run when it is loaded, so that a wrong rule stops the start.
 
 A test gives a principal, an action and cases. A case gives a row and what to expect. In a row an
-absent nullable attribute is NULL; one that is never NULL must be given if the rules read it. Where a
-UUID is asked for, a whole number n stands for the UUID with that value.
+absent nullable attribute is NULL; one that is never NULL must be given if the rules read it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from secure_api.errors import PolicyFault
-from secure_api.policy.checker import timestamp_of
 from secure_api.policy.decision import Decision, FunctionDecision
 from secure_api.policy.model import DEFAULT_DENY
 from secure_api.policy.policy_set import PolicySet
 from secure_api.policy.reading import Reader
-from secure_api.policy.schema import PRINCIPAL_SCHEMA, AttributeType, RequestAttributes, ResourceSchema
-from secure_api.policy.source import suggestion
-from secure_api.policy.yaml_nodes import Node, Scalar, Table
-from secure_api.principal import CredentialKind, Principal, PrincipalKind
+from secure_api.policy.schema import AttributeType, RequestAttributes, ResourceSchema
+from secure_api.policy.written_facts import read_principal, read_row, read_value
+from secure_api.policy.yaml_nodes import Node, Table
+from secure_api.principal import Principal
 
 TEST_TIME: Final = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-_PRINCIPAL_KEYS = (*PRINCIPAL_SCHEMA, "scopes")
 _OUTCOMES = ("allow", "deny", "step_up")
 
 
@@ -48,13 +44,13 @@ class _TestRunner:
         before, reader = len(self._faults), self._reader
         keys = reader.table(node, "the test", required=("name", "principal", "action", "cases"), optional=("time",))
         name = reader.text(keys.get("name"), "name")
-        principal = self._principal(keys.get("principal"))
+        principal = read_principal(reader, keys.get("principal"), self._policies.roles.names)
         action = reader.one_of(keys.get("action"), "action", self._resource.actions)
-        time = self._value(keys["time"], AttributeType.TIMESTAMP) if "time" in keys else TEST_TIME
+        time = read_value(reader, keys["time"], AttributeType.TIMESTAMP) if "time" in keys else TEST_TIME
         cases = reader.items(keys.get("cases"), "cases")
         if not cases and "cases" in keys:
             reader.refuse(keys["cases"], "the test has no cases")
-        if len(self._faults) > before or principal is None or action is None:
+        if len(self._faults) > before or action is None:
             return 0
         grant = self._policies.function_decision(principal, self._resource.name, action)
         for case in cases:
@@ -84,41 +80,9 @@ class _TestRunner:
                 wrong = ", ".join(sorted(listed ^ actual))
                 reader.refuse(keys[key], f"{name}: `{key}` differs from what the rules give in: {wrong}")
 
-    # --- values ---
-
-    def _principal(self, node: Node | None) -> Principal | None:
-        reader = self._reader
-        keys = reader.table(node, "the principal", optional=_PRINCIPAL_KEYS)
-        roles = [item.text for item in reader.texts(keys.get("roles"), "roles", known=self._policies.roles.names)]
-        scopes = [item.text for item in reader.texts(keys.get("scopes"), "scopes")] if "scopes" in keys else None
-        kind = reader.one_of(keys.get("kind"), "kind", tuple(PrincipalKind)) or PrincipalKind.USER
-        credential = reader.one_of(keys.get("credential"), "credential", tuple(CredentialKind))
-        if credential is None:
-            credential = (
-                CredentialKind.NONE
-                if kind == PrincipalKind.ANONYMOUS
-                else CredentialKind.SESSION
-                if scopes is None
-                else CredentialKind.ACCESS_TOKEN
-            )
-        values: dict[str, Any] = {
-            key: self._value(value, PRINCIPAL_SCHEMA[key].type)
-            for key, value in keys.items()
-            if key in PRINCIPAL_SCHEMA and key not in ("roles", "kind", "credential")
-        }
-        if kind == PrincipalKind.ANONYMOUS and scopes is None:
-            scopes = []
-        return Principal(
-            kind=PrincipalKind(kind),
-            credential=CredentialKind(credential),
-            roles=frozenset(roles),
-            scopes=None if scopes is None else frozenset(scopes),
-            **values,
-        )
-
     def _row(self, node: Node | None, case: Node, grant: FunctionDecision) -> Mapping[str, object]:
         """A value for each path that the rules read."""
-        given = self._flat(node, self._resource.schema, "") if node is not None else {}
+        given = read_row(self._reader, node, self._resource.schema)
         values = dict[str, object]()
         for path in grant.condition_paths:
             holder, _, last = path.rpartition(".")
@@ -135,57 +99,6 @@ class _TestRunner:
         for part in filter(None, holder.split(".")):
             schema = schema.relations[part]
         return schema
-
-    def _flat(self, node: Node, schema: ResourceSchema, prefix: str) -> dict[str, object]:
-        """Dotted paths and values; a relation that is given stands as True."""
-        flat = dict[str, object]()
-        for key, value in self._reader.entries(node, "row"):
-            name = key.text
-            if name in schema.relations:
-                if isinstance(value, Table):
-                    flat[prefix + name] = True
-                    flat |= self._flat(value, schema.relations[name], f"{prefix}{name}.")
-                elif not _is_null(value):
-                    self._reader.refuse(value, f"`{name}` is a relation: give a table, or null")
-            elif name in schema.attributes:
-                kind = schema.attributes[name].type
-                flat[prefix + name] = None if _is_null(value) else self._value(value, kind)
-            else:
-                known = (*schema.attributes, *schema.relations)
-                self._reader.refuse(key, f"`{schema.name}` has no attribute `{name}`{suggestion(name, known)}")
-        return flat
-
-    def _value(self, node: Node, kind: AttributeType) -> Any:
-        value = _converted(node, kind) if isinstance(node, Scalar) else None
-        if value is None:
-            self._reader.refuse(node, f"expected a value of type {kind.value}")
-        return value
-
-
-def _converted(node: Scalar, kind: AttributeType) -> object | None:
-    """The value of a scalar read as `kind`, None if it cannot be read so."""
-    text = node.text
-    is_integer = node.implied == "int" and text.removeprefix("-").isdigit()
-    match kind:
-        case AttributeType.INTEGER:
-            return int(text) if is_integer and len(text) < 20 else None
-        case AttributeType.BOOLEAN:
-            return text == "true" if node.implied == "bool" and text in ("true", "false") else None
-        case AttributeType.UUID:
-            if is_integer and len(text) < 20 and int(text) >= 0:
-                return UUID(int=int(text))
-            try:
-                return UUID(text)
-            except ValueError:
-                return None
-        case AttributeType.TIMESTAMP:
-            return timestamp_of(text)
-        case _:
-            return text if node.implied == "str" else None
-
-
-def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.implied == "null"
 
 
 def _decider(decision: Decision) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from secure_api.policy.closure import Test
 from secure_api.policy.schema import RequestAttributes, ResourceSchema
 from secure_api.policy.tree import Always, Condition
 from secure_api.principal import CredentialKind, Principal, PrincipalKind
@@ -51,9 +50,9 @@ class StepUp:
 class Rule:
     """One rule of a policy file.
 
-    `normal` and `test` are the condition in normal form and as a closure. For an allow rule they say
-    "the condition is definitely true". For a deny rule they say "definitely false": where that is
-    not so, the rule fires.
+    `normal` is the condition in the normal form that both back-ends take. For an allow rule it says "the
+    condition is definitely true". For a deny rule it says "definitely false": where that is not so, the
+    rule fires.
     """
 
     id: str
@@ -64,7 +63,6 @@ class Rule:
     credentials: frozenset[CredentialKind] | None  # None: every authenticated kind
     condition: Condition
     normal: Condition
-    test: Test
     paths: tuple[str, ...]  # what of the row the condition reads, dotted
     read: tuple[str, ...]
     write: tuple[str, ...]
@@ -75,6 +73,10 @@ class Rule:
     def is_unconditional(self) -> bool:
         """True if no row and no caller changes the outcome."""
         return isinstance(self.condition, Always)
+
+    def concerns(self, roles: frozenset[str]) -> bool:
+        """True if the rule is for one of these effective roles, or for everybody."""
+        return EVERY_ROLE in self.roles or not self.roles.isdisjoint(roles)
 
     def accepts_credential(self, principal: Principal) -> bool:
         """True if the rule is open to the kind of credential that the principal came with."""

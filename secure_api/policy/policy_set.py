@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from secure_api.policy.decision import FunctionDecision, Missing, open_function
-from secure_api.policy.model import DEFAULT_DENY, EVERY_ROLE, Effect, ResourcePolicy, Rule
+from secure_api.policy.model import DEFAULT_DENY, Effect, ResourcePolicy, Rule
 from secure_api.policy.roles import Roles
 from secure_api.principal import Principal
 
@@ -46,9 +46,9 @@ class PolicySet:
     def _decide(self, principal: Principal, resource: str, action: str) -> FunctionDecision:
         roles = self.roles.held_by(principal)
         policy = self.resources.get(resource)
-        rules = [rule for rule in policy.rules if action in rule.actions] if policy else []
-        denies = tuple(rule for rule in rules if rule.effect is Effect.DENY and _concerns(rule, roles, principal))
-        by_role = [rule for rule in rules if rule.effect is Effect.ALLOW and rule.roles & roles]
+        rules = [rule for rule in policy.rules if action in rule.actions and rule.concerns(roles)] if policy else []
+        denies = tuple(rule for rule in rules if rule.effect is Effect.DENY and rule.accepts_credential(principal))
+        by_role = [rule for rule in rules if rule.effect is Effect.ALLOW]
         by_credential = [rule for rule in by_role if rule.accepts_credential(principal)]
         candidates = tuple(rule for rule in by_credential if rule.accepts_scopes(principal, action))
 
@@ -67,7 +67,3 @@ class PolicySet:
             if rule.is_unconditional:
                 return closed(None, by=rule)
         return open_function(resource, action, roles, candidates, denies, self.digest)
-
-
-def _concerns(rule: Rule, roles: frozenset[str], principal: Principal) -> bool:
-    return (EVERY_ROLE in rule.roles or bool(rule.roles & roles)) and rule.accepts_credential(principal)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from secure_api.errors import PolicyError, PolicyFault
 from secure_api.policy.checker import check_condition
-from secure_api.policy.closure import compile_condition
 from secure_api.policy.model import ANONYMOUS_ROLE, EVERY_ROLE, Effect, ResourcePolicy, Rule, StepUp
 from secure_api.policy.normal_form import fails, holds
 from secure_api.policy.parser import parse_condition
@@ -103,7 +102,6 @@ class _RuleReader:
             credentials=credentials,
             condition=condition,
             normal=normal,
-            test=compile_condition(normal),
             paths=tuple(dict.fromkeys(".".join(path) for path in row_paths_of(normal))),
             read=read,
             write=write,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
 from secure_api.protocol.origin import origin_of
 
 BearerError = Literal["invalid_request", "invalid_token", "insufficient_scope", "insufficient_user_authentication"]
+DpopError = BearerError | Literal["invalid_dpop_proof", "use_dpop_nonce"]
 
 # RFC 6750 §3: what `error_description` may hold. No quote, no backslash, no line break: nothing that
 # could end the quoted string or the header field, so no escaping is needed that a client might skip.
@@ -36,8 +37,37 @@ def bearer_challenge(
     a mistake in our configuration, never something a caller sent.
     Source: RFC 6750 §3, RFC 9470 §3, RFC 9728 §5.1, RFC 9110 §11.6.1.
     """
+    texts = {"realm": realm, "error": error, "error_description": description}
+    return _challenge("Bearer", texts, scopes, acr_values, max_age_seconds, resource_metadata)
+
+
+def dpop_challenge(
+    *,
+    error: DpopError | None = None,
+    algorithms: Collection[str],
+    scopes: Collection[str] = (),
+    acr_values: Collection[str] = (),
+    max_age_seconds: int | None = None,
+    resource_metadata: str | None = None,
+) -> str:
+    """One DPoP challenge; as `bearer_challenge`, with the `algorithms` that a proof may be signed with.
+
+    Raises ValueError as `bearer_challenge`. Source: RFC 9449 §7.1, RFC 9470 §3, RFC 9728 §5.1.
+    """
+    texts = {"error": error, "algs": " ".join(algorithms)}
+    return _challenge("DPoP", texts, scopes, acr_values, max_age_seconds, resource_metadata)
+
+
+def _challenge(
+    scheme: str,
+    texts: Mapping[str, str | None],
+    scopes: Collection[str],
+    acr_values: Collection[str],
+    max_age_seconds: int | None,
+    resource_metadata: str | None,
+) -> str:
     parameters: list[str] = []
-    for name, text in (("realm", realm), ("error", error), ("error_description", description)):
+    for name, text in texts.items():
         if text is not None:
             parameters.append(_quoted(name, text))
     for name, values in (("scope", scopes), ("acr_values", acr_values)):
@@ -53,7 +83,7 @@ def bearer_challenge(
     if resource_metadata is not None:
         origin_of(resource_metadata)
         parameters.append(_quoted("resource_metadata", resource_metadata))
-    return f"Bearer {', '.join(parameters)}" if parameters else "Bearer"
+    return f"{scheme} {', '.join(parameters)}" if parameters else scheme
 
 
 def _quoted(name: str, text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +24,15 @@ MAX_RSA_BITS: Final = 8192  # a larger modulus only buys the sender of a key set
 MIN_RSA_EXPONENT: Final = 65_537  # FIPS 186-5 §5.4; e = 1 would accept any signature
 MAX_RSA_EXPONENT: Final = 2**32
 
+# CVE-2017-15361 (ROCA): keys of one maker's chips are powers of 65537 modulo each of these primes, and can be
+# factored. A sound key passes for one about once in 2**27 (M. Nemec et al., CCS 2017).
+_ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+_ROCA_RESIDUES: Final = {p: frozenset(pow(65_537, power, p) for power in range(p)) for p in _ROCA_PRIMES}
+
 _RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _EC_ALGORITHMS: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _EC_COORDINATE_BYTES: Final = {"P-256": 32, "P-384": 48, "P-521": 66}
+_THUMBPRINT_MEMBERS: Final = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 # RFC 9864 renames `EdDSA` over Ed25519 to `Ed25519`; many issuers still send the old name.
@@ -111,6 +119,34 @@ def parse_jwks(document: bytes | Mapping[str, Any], allowed_algorithms: Sequence
     return KeySet(usable)
 
 
+def embedded_key(jwk: Mapping[str, Any], algorithm: str) -> VerificationKey:
+    """The public key that a proof of possession carries in its own header, bound to `algorithm`.
+
+    It proves that the sender holds the private half, and nothing else: never a reason to believe a token.
+
+    Raises ValueError where the key is no public key of an accepted type and size, does not fit
+    `algorithm`, or has private members. Source: RFC 9449 §4.2 and §4.3 (7), RFC 7517 §4.
+    """
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise ValueError("key with private members")
+    bound = _bound_algorithm({**jwk, "alg": algorithm}, [algorithm])
+    if bound is None:
+        raise ValueError("key does not fit the algorithm")
+    try:
+        native = _import(jwk)
+        _model(bound).check_key(native)
+    except (JoseError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError("not a usable public key") from error
+    return VerificationKey("", bound, native)
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """The RFC 7638 thumbprint (SHA-256, base64url) of a public key that `embedded_key` has accepted."""
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    text = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    return base64url.encode(hashlib.sha256(text.encode("ascii")).digest())
+
+
 def _usable_key(jwk: Mapping[str, Any], allowed: Sequence[str]) -> VerificationKey | None:
     key_id = jwk.get("kid")
     operations = jwk.get("key_ops", ["verify"])
@@ -159,6 +195,8 @@ def _import(jwk: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
             raise ValueError("RSA modulus out of range")
         if not MIN_RSA_EXPONENT <= exponent <= MAX_RSA_EXPONENT:
             raise ValueError("RSA exponent out of range")
+        if all(modulus % prime in residues for prime, residues in _ROCA_RESIDUES.items()):
+            raise ValueError("RSA key of a known-weak generator")
         return RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
     if jwk["kty"] == "EC":
         size = _EC_COORDINATE_BYTES[jwk["crv"]]

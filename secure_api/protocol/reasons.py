@@ -41,7 +41,25 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"  # `nbf`, `iat` or `auth_time` lies in the future
     LIFETIME_TOO_LONG = "lifetime_too_long"
+    # proof of possession (DPoP, RFC 9449; certificates, RFC 8705)
     SENDER_CONSTRAINED = "sender_constrained"  # bound to a key (`cnf`) and sent as a plain bearer token
+    NOT_BOUND = "not_bound"  # sent with the DPoP scheme, but bound to no key
+    WRONG_KEY = "wrong_key"  # bound to another key than the one that was proved
+    DPOP_REQUIRED = "dpop_required"  # this provider or client must bind its tokens
+    DPOP_HEADERS = "dpop_headers"  # no DPoP header, or more than one
+    DPOP_MALFORMED = "dpop_malformed"  # no JWS as `protocol.jws` reads it; the log says why
+    DPOP_TYPE = "dpop_type"
+    DPOP_KEY = "dpop_key"  # no usable public key in the header, or one with its private half
+    DPOP_SIGNATURE = "dpop_signature"
+    DPOP_CLAIM = "dpop_claim"  # a claim is missing or of the wrong type
+    DPOP_METHOD = "dpop_method"
+    DPOP_TARGET = "dpop_target"
+    DPOP_TIME = "dpop_time"
+    DPOP_TOKEN = "dpop_token"  # noqa: S105  # nosec B105 - made for another access token
+    DPOP_REPLAYED = "dpop_replayed"
+    DPOP_NONCE = "dpop_nonce"  # no nonce, an old one or a forged one, where a fresh one is asked for
+    INACTIVE = "inactive"  # its issuer does not call it active
+    REVOKED = "revoked"  # the token itself, its session, or every token of its user up to then
 
     # ID tokens only
     NONCE_MISMATCH = "nonce_mismatch"

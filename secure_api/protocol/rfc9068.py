@@ -53,6 +53,7 @@ class AccessTokenClaims:
 
     `acts_as_client` is True where no user stands behind the token (client credentials).
     `confirmation` is the `cnf` claim: a token that has one is worth nothing without its key (RFC 7800).
+    `session_id` is the session at the issuer that it belongs to, if it names one (`sid`).
     """
 
     issuer: str
@@ -68,6 +69,7 @@ class AccessTokenClaims:
     amr: tuple[str, ...]
     auth_time: datetime | None
     confirmation: Mapping[str, Any] | None
+    session_id: str | None = None
 
 
 def validate_access_token_claims(
@@ -126,6 +128,7 @@ def validate_access_token_claims(
         amr=text_list(claims["amr"], "amr") if "amr" in claims else (),
         auth_time=instant(past_auth_time(claims, now, profile.clock_skew_seconds)),
         confirmation=_confirmation(claims),
+        session_id=identifier(claims, "sid"),
     )
 
 

@@ -19,7 +19,6 @@ from limits import RateLimitItem, parse
 
 from secure_api.errors import RateLimited, SettingsError
 
-
 _ONCE_A_MINUTE = parse("1/minute")
 
 

@@ -7,6 +7,7 @@ whose request id leads to the log line (ASVS v5.0.0-16.5.1).
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,9 +19,12 @@ from werkzeug.exceptions import MethodNotAllowed as WerkzeugMethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
 from secure_api.errors import (
+    AmbiguousCredentials,
     AuthenticationRequired,
     BadRequest,
+    DpopNonceRequired,
     InsufficientScope,
+    InvalidDpopProof,
     InvalidToken,
     MethodNotAllowed,
     NotFound,
@@ -31,7 +35,8 @@ from secure_api.errors import (
     StepUpRequired,
     UnsupportedMediaType,
 )
-from secure_api.protocol.challenge import bearer_challenge
+from secure_api.protocol.challenge import bearer_challenge, dpop_challenge
+from secure_api.protocol.dpop import PROOF_ALGORITHMS
 from secure_api.web.request_ids import current_request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -107,27 +112,36 @@ def _render(error: SecureApiError, base_url: str) -> Response:
 def _add_headers(response: Response, error: SecureApiError, resource_metadata_url: str) -> None:
     if isinstance(error, RateLimited):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
-    challenge = _challenge(error, resource_metadata_url)
-    if challenge is not None:
-        response.headers["WWW-Authenticate"] = challenge
+    if isinstance(error, DpopNonceRequired):
+        response.headers["DPoP-Nonce"] = error.nonce
+        response.headers["Cache-Control"] = "no-store"  # a nonce is for one client (RFC 9449 §8.2)
+    for challenge in _challenges(error, resource_metadata_url):
+        response.headers.add("WWW-Authenticate", challenge)
 
 
-def _challenge(error: SecureApiError, resource_metadata_url: str) -> str | None:
-    """The challenge of RFC 6750 §3, with RFC 9728's link to how a token is had; none for other errors."""
+def _challenges(error: SecureApiError, resource_metadata_url: str) -> list[str]:
+    """The challenges of RFC 6750 §3 and RFC 9449 §7.1, with RFC 9728's link to how a token is had.
+
+    Who sent no credential is told every scheme, who sent one is answered in its own. None for other errors.
+    """
+    link = resource_metadata_url
+    dpop = partial(dpop_challenge, algorithms=PROOF_ALGORITHMS, resource_metadata=link)
     if isinstance(error, AuthenticationRequired):
-        return bearer_challenge(resource_metadata=resource_metadata_url)
+        return [bearer_challenge(resource_metadata=link), dpop()]
+    if isinstance(error, InvalidDpopProof):
+        return [dpop(error="use_dpop_nonce" if isinstance(error, DpopNonceRequired) else "invalid_dpop_proof")]
+    by_scheme = dpop if _sent_dpop() else partial(bearer_challenge, resource_metadata=link)
     if isinstance(error, InvalidToken):
-        return bearer_challenge(error="invalid_token", resource_metadata=resource_metadata_url)
+        return [by_scheme(error="invalid_token")]
+    if isinstance(error, AmbiguousCredentials):
+        return [bearer_challenge(error="invalid_request", resource_metadata=link)]
     if isinstance(error, InsufficientScope):
-        return bearer_challenge(
-            error="insufficient_scope", scopes=error.required, resource_metadata=resource_metadata_url
-        )
+        return [by_scheme(error="insufficient_scope", scopes=error.required)]
     if isinstance(error, StepUpRequired):
         acr, max_age = error.extensions.get("acr_values"), error.extensions.get("max_age")
-        return bearer_challenge(
-            error="insufficient_user_authentication",
-            acr_values=acr or (),
-            max_age_seconds=max_age,
-            resource_metadata=resource_metadata_url,
-        )
-    return None
+        return [by_scheme(error="insufficient_user_authentication", acr_values=acr or (), max_age_seconds=max_age)]
+    return []
+
+
+def _sent_dpop() -> bool:
+    return request.headers.get("Authorization", "").partition(" ")[0].lower() == "dpop"

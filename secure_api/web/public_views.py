@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 from flask import Blueprint, Response, render_template
 from sqlalchemy.exc import SQLAlchemyError
 
-from secure_api.db import database
+from secure_api.db import AnySession, database
 from secure_api.db.migrate import is_current
 from secure_api.errors import NotFound, ServiceUnavailable
 from secure_api.protocol.resource_metadata import metadata_path, resource_metadata
@@ -19,8 +20,13 @@ PROBLEM_PAGES = PROJECT_ROOT / "docs" / "problems"
 _SLUG = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
-def public_blueprint(base_url: str, issuers: list[str], scopes: list[str]) -> Blueprint:
-    """The blueprint; the metadata document is made once, here."""
+def public_blueprint(
+    base_url: str, issuers: list[str], scopes: list[str], *, ready: Callable[[AnySession], None]
+) -> Blueprint:
+    """The blueprint; the metadata document is made once, here.
+
+    `ready` raises `ServiceUnavailable` if another part of this process cannot serve.
+    """
     blueprint = Blueprint("web", __name__)
     metadata = orjson.dumps(
         resource_metadata(
@@ -40,6 +46,7 @@ def public_blueprint(base_url: str, issuers: list[str], scopes: list[str]) -> Bl
             raise ServiceUnavailable(log_detail=f"database: {type(error).__name__}") from error
         if not current:
             raise ServiceUnavailable(log_detail="the database lacks a migration: run `secure-api db upgrade`")
+        ready(database.session)
         return Response(b'{"status":"ready"}', mimetype="application/json")
 
     @blueprint.get(metadata_path(base_url))

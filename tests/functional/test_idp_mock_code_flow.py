@@ -49,12 +49,19 @@ def test_both_metadata_documents_name_the_issuer_and_agree(idp: IdpServer) -> No
 
 
 def test_metadata_advertises_only_what_works(idp: IdpServer) -> None:
-    """Checklist 33, 35, 36, 37: S256 only, code and refresh only, query only, iss in every response."""
+    """Checklist 33, 35, 36, 37, 56: S256 only, no password or implicit, query only, iss in every answer."""
     document = get_json(f"{idp.issuer}/.well-known/openid-configuration")
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["response_types_supported"] == ["code"]
     assert document["response_modes_supported"] == ["query"]
-    assert document["grant_types_supported"] == ["authorization_code", "refresh_token"]
+    assert document["grant_types_supported"] == [
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ]
+    assert sum(name.endswith("_endpoint") for name in document) == 9
     assert document["authorization_response_iss_parameter_supported"] is True
     for name, address in document.items():
         if name.endswith("_endpoint") or name == "jwks_uri":
@@ -62,10 +69,10 @@ def test_metadata_advertises_only_what_works(idp: IdpServer) -> None:
 
 
 def test_jwks_holds_public_members_only(idp: IdpServer) -> None:
-    """RFC 7517 §9.3: an ES256 and an RS256 key, unique key ids, no private member."""
+    """Checklist 57: one key for each algorithm, unique key ids, no private member [RFC 7517 §9.3]."""
     keys = get_json(f"{idp.issuer}/jwks")["keys"]
-    assert sorted(key["alg"] for key in keys) == ["ES256", "RS256"]
-    assert len({key["kid"] for key in keys}) == 2
+    assert sorted(key["alg"] for key in keys) == ["ES256", "EdDSA", "RS256"]
+    assert len({key["kid"] for key in keys}) == 3
     for key in keys:
         assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
         assert key["use"] == "sig"

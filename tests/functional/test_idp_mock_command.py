@@ -145,7 +145,15 @@ def test_the_plugin_serves_another_project(tmp_path: Path) -> None:
     """A test elsewhere needs one line; warnings stay errors."""
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["idp_mock.pytest_plugin"]\n')
     (tmp_path / "test_elsewhere.py").write_text(
+        "from idp_mock.testing import OAuthClient\n"
         "def test_mint(idp):\n    assert idp.mint({'sub': 'x'}).count('.') == 2\n"
+        "def test_hostile(hostile_idp):\n"
+        "    hostile_idp.fault('id_token_missing', until_cleared=True)\n"
+        "    assert 'id_token' not in OAuthClient(hostile_idp.issuer).tokens()\n"
+        "    assert hostile_idp.log('token')[-1]['faults'] == ['id_token_missing']\n"
+        "def test_honest(idp):\n"
+        "    assert idp.faults() == []\n"
+        "    assert OAuthClient(idp.issuer).tokens()['id_token']\n"
     )
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(tmp_path)],
@@ -156,4 +164,4 @@ def test_the_plugin_serves_another_project(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "1 passed" in result.stdout
+    assert "3 passed" in result.stdout

@@ -122,7 +122,8 @@ def test_single_sign_on_across_clients(idp: IdpServer, cli: OAuthClient) -> None
 def test_prompt_none_shows_no_page(idp: IdpServer, cli: OAuthClient) -> None:
     """OIDC Core §3.1.2.6: login_required and consent_required instead of a page, iss included."""
     person = Person(idp.issuer)
-    assert error_of(authorize(person, cli, prompt="none")) == "login_required"
+    refused = answer_of(authorize(person, cli, prompt="none", state="s-3").headers["Location"])
+    assert (refused["error"], refused["state"], refused["iss"]) == ("login_required", "s-3", idp.issuer)
     person.sign_in(web_client(idp), "mia")
     assert code_of(authorize(person, web_client(idp), prompt="none"))
     asked = authorize(person, cli, prompt="none", scope="openid products:write")

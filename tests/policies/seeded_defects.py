@@ -1,21 +1,26 @@
 """Defects put into the policy engine on purpose; each must be killed by the test that it names.
 
-Run `python tests/policies/seeded_defects.py [WORD ...]`; words choose the defects whose name holds
-one of them. It works on a copy in a temporary folder. Exit code 1
-if a defect survives, 2 if one no longer fits the source.
+`make mutants-policy` runs them all and writes the list to `docs/proof/policy-defects.md`; `python
+tests/policies/seeded_defects.py WORD` runs those whose name holds the word. It works on a copy in a
+temporary folder. Exit code 1 if a defect survives, 2 if one no longer fits the source.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 POLICY, SQL = "secure_api/policy", "secure_api/db/policy_sql.py"
+TEMPLATES, SCHEMAS = "secure_api/db/policy_templates.py", "secure_api/db/policy_schema.py"
 UNIT = "tests/unit/policy"
 EQUALITY = "tests/policies/test_condition_equality.py"
 SEMANTICS = f"{UNIT}/test_condition_semantics.py"
@@ -23,6 +28,7 @@ PARSER = f"{UNIT}/test_condition_parser.py"
 DECISION = f"{UNIT}/test_policy_decision.py"
 LOADER = f"{UNIT}/test_policy_loader.py"
 STATEMENTS = f"{UNIT}/test_policy_sql.py"
+EXPLANATION = f"{UNIT}/test_policy_explanation.py"
 
 
 @dataclass(frozen=True)
@@ -53,24 +59,30 @@ DEFECTS = (
     ),
     Defect(
         "a deny rule fires only where definitely true",
-        f"{POLICY}/rule_reader.py",
-        "test=compile_condition(normal),",
-        "test=compile_condition(normal) if effect == Effect.ALLOW"
-        " else lambda facts: not compile_condition(holds(condition))(facts),",
+        f"{POLICY}/rows.py",
+        "if not {source.condition(condition)}:",
+        "if {source.condition(__import__('secure_api.policy.normal_form', fromlist=['fails']).fails(condition))}:",
+        (DECISION, EQUALITY),
+    ),
+    Defect(
+        "deny rules are not asked (function)",
+        f"{POLICY}/rows.py",
+        "if not {source.condition(condition)}:",
+        "if False and {source.condition(condition)}:",
         (DECISION, EQUALITY),
     ),
     Defect(
         "a scope forgets the deny rules",
         SQL,
-        "return _all([allowed, *(build.predicate(rule.normal) for rule in grant.denies)])",
-        "return allowed",
+        "expression = _all([allowed, *(build.predicate(rule.normal) for rule in self._grant.denies)])",
+        "expression = allowed",
         (STATEMENTS, EQUALITY),
     ),
     Defect(
         "NULL is outside a list (closure)",
-        f"{POLICY}/closure.py",
-        "return value is not None and (value in container(facts)) is not negated",
-        "return (value in container(facts)) is not negated",
+        f"{POLICY}/guards.py",
+        "return value is not None and (value in container) is not negated",
+        "return (value in container) is not negated",
         (SEMANTICS, EQUALITY),
     ),
     Defect(
@@ -90,15 +102,14 @@ DEFECTS = (
     Defect(
         "IS NULL for an absent attribute of the caller",
         SQL,
-        """            return false()
-        return self._within(path[:-1], lambda row: compare(""",
-        """            return self._within(path[:-1], lambda row: row.column(path[-1]).is_(None))
-        return self._within(path[:-1], lambda row: compare(""",
+        "            return false()\n\n        def compared(",
+        "            return self._within(path[:-1], lambda row: row.column(path[-1]).is_(None))"
+        "\n\n        def compared(",
         (STATEMENTS, EQUALITY),
     ),
     Defect(
         "two absent values are equal (closure)",
-        f"{POLICY}/closure.py",
+        f"{POLICY}/guards.py",
         "return first is not None and second is not None and compare(first, second)",
         "return compare(first, second)",
         (SEMANTICS, EQUALITY),
@@ -106,8 +117,8 @@ DEFECTS = (
     Defect(
         "!has(a.b) is true without a (closure)",
         f"{POLICY}/closure.py",
-        "facts.row[holder] is not None and facts.row[key] is None",
-        "facts.row[key] is None",
+        "{holder}{value} is None",
+        "{value} is None",
         (SEMANTICS, EQUALITY),
     ),
     Defect(
@@ -121,8 +132,8 @@ DEFECTS = (
     Defect(
         "a NULL boolean is false (closure)",
         f"{POLICY}/closure.py",
-        "return lambda facts: fetch(facts) is wanted",
-        "return lambda facts: bool(fetch(facts)) is wanted",
+        "({value} is not {other} and guard_boolean({value}) is {wanted})",
+        "({value} is None and {negated})",
         (SEMANTICS, EQUALITY),
     ),
     Defect(
@@ -140,52 +151,59 @@ DEFECTS = (
         (STATEMENTS, EQUALITY),
     ),
     Defect(
-        "values of another type pass (row)",
-        f"{POLICY}/closure.py",
-        "value = facts.row[key]\n        if type(value) is exact or value is None:",
-        "value = facts.row[key]\n        if True:",
-        (SEMANTICS, DECISION),
+        "values of another type pass",
+        f"{POLICY}/guards.py",
+        "if value is None or type(value) is kind:",
+        "if True:",
+        (SEMANTICS, DECISION, STATEMENTS),
     ),
     Defect(
-        "values of another type pass (principal)",
-        f"{POLICY}/closure.py",
-        "value = get(facts)\n        if type(value) is exact or value is None:",
-        "value = get(facts)\n        if True:",
-        (STATEMENTS,),
+        "a boolean passes for an integer",
+        f"{POLICY}/guards.py",
+        "type({name} := {value}) is int",
+        "isinstance({name} := {value}, int)",
+        (SEMANTICS,),
     ),
     Defect(
-        "naive instants pass",
-        f"{POLICY}/closure.py",
+        "naive instants pass (quick check)",
+        f"{POLICY}/guards.py",
+        "type({name} := {value}) is datetime and {name}.tzinfo is not None",
+        "type({name} := {value}) is datetime",
+        (SEMANTICS,),
+    ),
+    Defect(
+        "naive instants pass (full check)",
+        f"{POLICY}/guards.py",
         "(isinstance(value, datetime) and value.tzinfo is not None)",
         "isinstance(value, datetime)",
         (SEMANTICS,),
     ),
     Defect(
         "an exception in a decision escapes",
-        f"{POLICY}/decision.py",
+        f"{POLICY}/rows.py",
         "except Exception as error:",
-        "except ZeroDivisionError as error:",
+        "except FloatingPointError as error:",
         (DECISION,),
     ),
     Defect(
         "fields of rules that do not match",
         f"{POLICY}/decision.py",
-        "rules = [rule for index, rule in enumerate(self.candidates) if matching >> index & 1]",
-        "rules = list(self.candidates)",
+        "rules = [rule for index, rule in enumerate(self._candidates) if matching >> index & 1]",
+        "rules = list(self._candidates)",
         (DECISION,),
     ),
     Defect(
         "a rule whose login is unmet matches",
-        f"{POLICY}/decision.py",
-        "if rule.step_up is None or rule.step_up.is_met(principal, request):\n                        matching",
-        "if True:\n                        matching",
+        f"{POLICY}/rows.py",
+        "if met_{index}(principal, request):",
+        "if True:",
         (DECISION,),
     ),
     Defect(
         "a list opens rows whose login is unmet",
         SQL,
-        "if with_unmet_step_up or rule.step_up is None",
-        "if True or rule.step_up is None",
+        "with_unmet_step_up or rule.step_up is None or",
+        "True or rule.step_up is None or",
         (STATEMENTS,),
     ),
     Defect(
@@ -198,8 +216,8 @@ DEFECTS = (
     Defect(
         "a closed function still decides rows",
         f"{POLICY}/decision.py",
-        "        if not self.allowed:\n            return self.refusal()\n",
-        "",
+        "self._row_function() if self.allowed else self._closed()",
+        "self._row_function()",
         (DECISION,),
     ),
     Defect(
@@ -302,14 +320,14 @@ DEFECTS = (
     ),
     Defect(
         "padded and folded text columns are usable",
-        SQL,
+        SCHEMAS,
         "is_plain = type(kind) in _PLAIN_TEXT and kind.collation is None",
         "is_plain = True",
         (STATEMENTS,),
     ),
     Defect(
         "a relation with a condition of its own is followed",
-        SQL,
+        SCHEMAS,
         "and len(comparisons) == len(pairs)",
         "and True",
         (STATEMENTS,),
@@ -321,43 +339,162 @@ DEFECTS = (
         ".where(self._step(target, relations[1:], inner))",
         (STATEMENTS, EQUALITY),
     ),
+    Defect(
+        "an unmet demand hides the rule that matches",
+        f"{POLICY}/rows.py",
+        "return matched[matching] if matching else weak",
+        "return weak if weak is not nothing else matched[matching] if matching else weak",
+        (DECISION,),
+    ),
+    Defect(
+        "the SQL of one caller's shape serves every caller",
+        SQL,
+        "grant.prepared.get((model, shape))",
+        "next((value for key, value in grant.prepared.items() if key is not _Plan), None)",
+        (STATEMENTS,),
+    ),
+    Defect(
+        "the value of one place stands in another",
+        SQL,
+        "[(bind, self._operands.index(operand)) for bind, operand in build.places]",
+        "[(bind, 0) for bind, operand in build.places]",
+        (STATEMENTS,),
+    ),
+    Defect(
+        "two callers' values share one parameter",
+        TEMPLATES,
+        "return lambda values: parameter(kind, values[index])",
+        "return lambda values: (setattr(element, 'value', values[index]), element)[1]",
+        (STATEMENTS,),
+    ),
+    Defect(
+        "the explanation shows unknown as false",
+        f"{POLICY}/explanation.py",
+        '"false" if is_false else "unknown"',
+        '"false"',
+        (EXPLANATION,),
+    ),
+    Defect(
+        "the explanation shows rules of other callers as open",
+        f"{POLICY}/explanation.py",
+        "if not rule.concerns(self._roles):",
+        "if False:",
+        (EXPLANATION,),
+    ),
 )
+
+
+COPIED = ("secure_api", "policies", "tests/unit/policy", "tests/policies", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a defect under one of its tests; `test` is the first that failed, empty if none did."""
+
+    defect: Defect
+    killer: str
+    test: str
+
+    @property
+    def killed(self) -> bool:
+        return self.test != ""
+
+
+def fits(defect: Defect, root: Path = ROOT) -> bool:
+    """True if the place that the defect replaces is in the source exactly once."""
+    return (root / defect.file).read_text().count(defect.old) == 1
+
+
+def copy_of_the_source(folder: Path) -> None:
+    """What the tests need, so that the checkout itself is never changed."""
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    for package in ("tests", "tests/unit"):
+        (folder / package / "__init__.py").touch()
+
+
+def verdicts_on(defect: Defect, copy: Path, killers: Iterable[str]) -> Iterator[Verdict]:
+    """Put the defect into the copy, run each of the tests, and take it out again."""
+    path = copy / defect.file
+    source = path.read_text()
+    path.write_text(source.replace(defect.old, defect.new))
+    try:
+        for killer in killers:
+            run = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=no", killer],
+                cwd=copy,
+                env=os.environ | {"POLICY_FIRST_FAILURE": "1"},
+                capture_output=True,
+                text=True,
+            )
+            failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+            name = failed[0].partition("::")[2].partition("[")[0].partition(" ")[0] if failed else ""
+            # 1: tests failed. Anything else (no test, a usage error) proves nothing.
+            yield Verdict(defect, killer, name if run.returncode == 1 else "")
+    finally:
+        path.write_text(source)
+
+
+def report(verdicts: list[Verdict], seconds: float) -> str:
+    """The list as Markdown, made by the run itself."""
+    defects = list(dict.fromkeys(verdict.defect for verdict in verdicts))
+    survived = [verdict for verdict in verdicts if not verdict.killed]
+    lines = [
+        "# Seeded defects of the policy engine",
+        "",
+        f"Written by `make mutants-policy`. Each of {len(defects)} defects was put alone into a copy of the source and",
+        f"the tests that must notice were run: {len(verdicts)} runs, {len(survived)} survived, {seconds:.0f} seconds.",
+        "",
+        "| defect | file | replaced | by | killed by |",
+        "|---|---|---|---|---|",
+    ]
+    for defect in defects:
+        killers = [
+            f"`{verdict.test}` in `{verdict.killer}`" if verdict.killed else f"**survived** `{verdict.killer}`"
+            for verdict in verdicts
+            if verdict.defect is defect
+        ]
+        cells = [defect.name, f"`{defect.file}`", _code(defect.old), _code(defect.new), "<br>".join(killers)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _code(text: str) -> str:
+    """Source in one table cell."""
+    flat = " ".join(text.split()).replace("|", "\\|")
+    return f"`` {flat} ``" if flat else "(nothing)"
 
 
 def main() -> int:
     """Apply each defect alone and run the tests it names; each of them must fail."""
-    survivors, misfits = list[str](), list[str]()
-    words = sys.argv[1:] or [""]
-    chosen = [defect for defect in DEFECTS if any(word in defect.name for word in words)]
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("words", nargs="*", help="only defects whose name holds one of them")
+    parser.add_argument("--write", type=Path, help="the Markdown file to write the list to")
+    options = parser.parse_args()
+    chosen = [defect for defect in DEFECTS if any(word in defect.name for word in options.words or [""])]
+    misfits = [defect for defect in chosen if not fits(defect)]
+    for defect in misfits:
+        print(f"MISFIT   {defect.name}")
+    if misfits:
+        return 2
+    verdicts, begun = list[Verdict](), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("secure_api", "policies", "tests/unit/policy", "tests/policies"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        for defect in chosen:
-            path = copy / defect.file
-            source = path.read_text()
-            if source.count(defect.old) != 1:
-                misfits.append(defect.name)
-                print(f"MISFIT   {defect.name}")
-                continue
-            path.write_text(source.replace(defect.old, defect.new))
-            for killer in defect.killers:
-                run = subprocess.run(
-                    [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=no", killer],
-                    cwd=copy,
-                    capture_output=True,
-                    text=True,
-                )
-                failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-                killed = run.returncode == 1 and bool(failed)
-                if not killed:
-                    survivors.append(f"{defect.name} ({killer})")
-                shown = failed[0].partition("::")[2][:90] if failed else run.stdout[-200:]
-                print(f"{'killed  ' if killed else 'SURVIVED'} {defect.name}: {shown}", flush=True)
-            path.write_text(source)
-    print(f"{len(chosen)} defects, {len(survivors)} survived, {len(misfits)} no longer fit")
-    return 2 if misfits else 1 if survivors else 0
+        copy_of_the_source(copy)
+        for number, defect in enumerate(chosen, 1):
+            for verdict in verdicts_on(defect, copy, defect.killers):
+                verdicts.append(verdict)
+                outcome = f"killed   {verdict.test}" if verdict.killed else f"SURVIVED {verdict.killer}"
+                print(f"{number}/{len(chosen)} {defect.name}: {outcome}", flush=True)
+    survivors = [verdict for verdict in verdicts if not verdict.killed]
+    print(f"{len(chosen)} defects, {len(verdicts)} runs, {len(survivors)} survived")
+    if options.write:
+        options.write.parent.mkdir(parents=True, exist_ok=True)
+        options.write.write_text(report(verdicts, time.monotonic() - begun))
+    return 1 if survivors else 0
 
 
 if __name__ == "__main__":

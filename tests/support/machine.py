@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -32,6 +33,10 @@ def _has_postgresql() -> bool:
     return True
 
 
+def _has_node() -> bool:
+    return shutil.which("node") is not None and Path("tests/conformance/node_modules/openid-client").is_dir()
+
+
 def _has_redis() -> bool:
     try:
         with redis.Redis.from_url(REDIS_URL, socket_connect_timeout=3) as client:
@@ -46,6 +51,11 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "chromium": (lambda: chromium_path() is not None, "install Chromium (Debian: apt-get install chromium)"),
     "postgresql": (_has_postgresql, "start PostgreSQL, or name one in TEST_POSTGRESQL_URL"),
     "redis": (_has_redis, "start Redis, or name one in TEST_REDIS_URL"),
+    "node": (_has_node, "install Node 20, then: cd tests/conformance && npm ci --ignore-scripts"),
+    "requests-oauthlib": (
+        lambda: importlib.util.find_spec("requests_oauthlib") is not None,
+        "pip install requests-oauthlib",
+    ),
     "make": (lambda: shutil.which("make") is not None, "install make"),
     "git": (lambda: shutil.which("git") is not None and Path(".git").exists(), "run in a git checkout"),
 }

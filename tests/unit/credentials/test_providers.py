@@ -248,3 +248,58 @@ def test_profile_members_can_be_overridden(tmp_path: Path) -> None:
     assert profile.forbidden_claims == frozenset()
     assert dict(profile.fixed_claims) == {"ver": "2.0"}
     assert (profile.groups_claim, profile.max_lifetime_seconds, profile.clock_skew_seconds) == (("a", "b"), 60, 5)
+
+
+OPAQUE = """
+[providers.one]
+issuer = "https://one.example"
+profile = "introspection"
+audiences = ["https://api.example"]
+client_id = "api"
+client_secret = "s3cret"
+"""
+
+
+def test_an_opaque_token_belongs_to_the_provider_it_begins_like(tmp_path: Path) -> None:
+    """Else to the one that is asked about any; without one, to nobody."""
+    google = OPAQUE.replace("one", "google").replace('"introspection"', '"login-only"').replace("audiences", "# ")
+    registry = load(tmp_path, OPAQUE + google + 'opaque_token_prefixes = ["ya29."]\n')
+    assert [getattr(registry.of_opaque_token(token), "name", None) for token in ("ya29.x", "other")] == [
+        "google",
+        "one",
+    ]
+    assert load(tmp_path, google).of_opaque_token("other") is None
+
+
+def test_two_providers_cannot_both_be_asked_about_any_token(tmp_path: Path) -> None:
+    """A token of the one would be shown to the other."""
+    two = OPAQUE + OPAQUE.replace("one", "two")
+    with pytest.raises(SettingsError, match="another provider is asked about any opaque token"):
+        load(tmp_path, two)
+    assert len(load(tmp_path, two + 'opaque_token_prefixes = ["two_"]\n')) == 2
+
+
+def test_introspection_without_a_secret_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="needs it, and client_id"):
+        load(tmp_path, OPAQUE.replace("client_secret", "# "))
+
+
+def test_the_shipped_okta_org_table_asks_okta() -> None:
+    environment = {
+        "OKTA_ORG_ISSUER": "https://example.okta.com",
+        "OKTA_ORG_CLIENT_ID": "id",
+        "OKTA_ORG_CLIENT_SECRET": "s",
+    }
+    provider = load_providers(SHIPPED, environment).by_name("okta-org")
+    assert provider is not None
+    assert provider.introspection
+    assert provider.access_tokens is not None
+    assert provider.access_tokens.subject_claim == "uid"
+
+
+def test_accounts_by_token_do_not_go_with_allowed_domains(tmp_path: Path) -> None:
+    """An access token names no domain, so the bound would be passed."""
+    by_token = GOOD + 'provision = "token"\n'
+    assert len(load(tmp_path, by_token)) == 1
+    with pytest.raises(SettingsError, match="does not go with allowed_domains"):
+        load(tmp_path, by_token + 'allowed_domains = ["example.com"]\n')

@@ -247,6 +247,20 @@ def test_a_path_through_a_relation_names_the_row_of_each_object(guarded: Engine)
     assert all(row._mapping["customer.city"] == cities[row.customer_id] for row in rows)
 
 
+def test_a_path_that_ends_in_a_relation_tells_whether_there_is_a_row(guarded: Engine) -> None:
+    """`has(resource.customer)`, and what `has(resource.customer.city)` asks first: the row, not its columns."""
+    row = selected(guarded, ["id"], ["customer", "customer.city"])
+    assert row_values(row, ["customer", "customer.city"]) == {"customer": 1, "customer.city": "Malmö"}
+    order_id = demo_id("order", "Alice Ahlberg/1")
+    with Session(guarded) as session:
+        session.connection().exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        order = session.scalars(scoped_select(Order, Order.id == order_id)).one()
+        assert row_values(order, ["customer", "customer.city"]) == {"customer": 1, "customer.city": "Malmö"}
+        order.customer_id = uuid4()
+        session.flush()
+        assert row_values(order, ["customer", "customer.city"]) == {"customer": None, "customer.city": None}
+
+
 def test_a_relation_that_is_a_field_is_not_a_column(guarded: Engine) -> None:
     assert selected(guarded, ["id", "customer"], [])._fields == ("id",)
 

@@ -49,6 +49,7 @@ client_secret = "x"
 [providers.apionly]
 issuer = "https://api-only.example"
 profile = "rfc9068"
+client_id = "api-only"
 audiences = ["{api}"]
 """
 NewBrowser = Callable[..., Browser]

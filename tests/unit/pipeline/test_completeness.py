@@ -29,7 +29,7 @@ def faults_of(app: Flask) -> list[str]:
     """The faults of the app's routes; none if it may start."""
     services: Services = app.extensions[EXTENSION]
     try:
-        require_complete_declarations(app, services.policies, services.limiter)
+        require_complete_declarations(app, services.policies.current, services.limiter)
     except UndeclaredRoute as error:
         return error.log_detail.split("\n")
     return []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from secure_api.errors import PolicyError, PolicyFault
 from secure_api.policy.checker import check_condition
-from secure_api.policy.closure import Facts, compile_condition
+from secure_api.policy.closure import compile_condition
 from secure_api.policy.normal_form import fails, holds
 from secure_api.policy.parser import parse_condition
 from secure_api.policy.schema import Attribute, AttributeType, RequestAttributes, ResourceSchema
@@ -55,7 +55,9 @@ def fault_in(text: str) -> PolicyFault:
 
 def truth(text: str, row: dict[str, object], principal: Principal = CALLER) -> bool | None:
     """True, False or None (unknown), as the two normal forms tell it."""
-    condition, facts = typed(text), Facts(row, principal, REQUEST, principal.roles)
-    is_true, is_false = (compile_condition(form(condition))(facts) for form in (holds, fails))
+    condition = typed(text)
+    is_true, is_false = (
+        compile_condition(form(condition))(row, principal, REQUEST, principal.roles) for form in (holds, fails)
+    )
     assert not (is_true and is_false)
     return True if is_true else False if is_false else None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from datetime import timedelta
+from types import FunctionType
 from uuid import UUID
 
 import pytest
 
-from secure_api.policy.closure import Facts, compile_condition
+from secure_api.policy.closure import compile_condition
 from secure_api.policy.normal_form import fails, holds
 from secure_api.principal import Principal
 
@@ -98,7 +101,7 @@ def test_truth(text: str, row: dict[str, object], principal: Principal, expected
 def test_a_value_of_another_type_is_an_error_not_an_inequality(text: str, row: dict[str, object]) -> None:
     """`"7" != 7` would be true: a wrong type must stop the decision."""
     with pytest.raises(TypeError):
-        compile_condition(holds(typed(text)))(Facts(row, STAFF, REQUEST, STAFF.roles))
+        compile_condition(holds(typed(text)))(row, STAFF, REQUEST, STAFF.roles)
 
 
 def test_a_row_without_a_path_that_is_read_is_an_error() -> None:
@@ -114,3 +117,16 @@ def test_the_normal_form_holds_no_negation() -> None:
         assert "Not(" not in str(form)
     with pytest.raises(TypeError):
         compile_condition(condition)
+
+
+def test_what_a_policy_file_says_never_becomes_source() -> None:
+    """Text enters the compiled function as a constant; it has no builtins, and names nothing but its arguments."""
+    hostile = "\"] or __import__('os').system('false') or [\""
+    text = f'resource.status == {json.dumps(hostile)} || resource.status in [{json.dumps(hostile)}, "k0"]'
+    assert truth(text, {"status": hostile}) is True
+    assert truth(text, {"status": "k0"}) is True
+    assert truth(text, {"status": "other"}) is False
+    function = compile_condition(holds(typed(text)))
+    assert isinstance(function, FunctionType)
+    assert function.__globals__["__builtins__"] == {}
+    assert all(name in ("isinstance", "str") or re.fullmatch(r"k\d+", name) for name in function.__code__.co_names)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from secure_api.errors import PolicyError, PolicyFault
 from secure_api.policy.loader import load_policies
 from secure_api.policy.policy_set import PolicySet
-from secure_api.policy.yaml_nodes import MAX_FILE_BYTES
+from secure_api.policy.yaml_nodes import MAX_FILE_BYTES, _table_in
 
 from .conditions import SCHEMA
 
+SHIPPED = [path.read_text() for path in sorted((Path(__file__).parents[3] / "policies").glob("*.yaml"))]
 ROLES = """\
 version: 1
 roles:
@@ -195,6 +197,20 @@ def test_a_malformed_resource_file_stops_the_load(
     first = faults_of(tmp_path, orders=content)[0]
     assert (first.file, first.line, first.column) == (f"{tmp_path.name}/orders.yaml", line, column), first
     assert message in first.message
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+@pytest.mark.parametrize("content", [ROLES, ORDERS, *SHIPPED, *(content for content, *_ in BAD_ORDERS)])
+def test_libyaml_reads_what_the_parser_of_the_messages_reads(content: str | bytes) -> None:
+    """The same tree with the same places, or a refusal by both: one machine accepts what another accepts."""
+    text = content if isinstance(content, str) else content.decode(errors="replace")
+    trees, refusals = [], []
+    for loader in (yaml.SafeLoader, yaml.CSafeLoader):
+        faults: list[PolicyFault] = []
+        trees.append(_table_in(text, "policies/orders.yaml", loader, faults))
+        refusals.append(bool(faults))
+    assert trees[0] == trees[1]
+    assert refusals[0] == refusals[1]
 
 
 BAD_ROLES = [

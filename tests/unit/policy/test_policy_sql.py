@@ -26,6 +26,9 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy import (
+    false as sa_false,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
@@ -236,3 +239,47 @@ def test_the_schema_follows_plain_to_one_relations_and_ends() -> None:
     assert owner.collections == {"things"}
     assert owner.relations["region"].relations == {}
     assert {"owner", "named_owner", "price"} <= SCHEMA.fields
+
+
+def test_one_decision_serves_callers_of_every_shape() -> None:
+    """The prepared SQL is shared by callers; what a caller lacks, or who it is, never passes to the next."""
+    opened = grant(
+        'resource.owner_id == principal.customer_id || principal.acr == "mfa"', "resource.label == principal.subject"
+    )
+    anna, ben = (replace(CALLERS, customer_id=UUID(int=number)) for number in (1, 2))
+
+    def text_and_values(caller: Principal) -> tuple[str, list[Any]]:
+        expression = scope_expression(opened, Thing, caller, REQUEST)
+        return sql(expression), list(select(Thing.id).where(expression).compile(dialect=SQLITE).params.values())
+
+    owned = "things.owner_id = ?"
+    for caller, expected in (
+        (anna, (owned, [anna.customer_id])),
+        (CALLERS, ("0 = 1", [])),
+        (ben, (owned, [ben.customer_id])),
+        (replace(ben, acr="mfa"), ("1 = 1", [])),
+        (replace(anna, subject="x"), (f"{owned} OR things.label = ?", [anna.customer_id, "x"])),
+        (replace(CALLERS, subject="x"), ("things.label = ?", ["x"])),
+        (anna, (owned, [anna.customer_id])),
+    ):
+        assert text_and_values(caller) == expected
+
+
+def test_the_scopes_of_two_callers_stand_in_one_statement() -> None:
+    """The callers' values stay apart, behind a relation too, though the SQL was prepared once."""
+    opened = grant("resource.owner.id == principal.customer_id && resource.size < 9")
+    scopes = [
+        scope_expression(opened, Thing, replace(CALLERS, customer_id=UUID(int=number)), REQUEST) for number in (1, 2)
+    ]
+    values = list(select(Thing.id).where(scopes[0], ~scopes[1]).compile(dialect=SQLITE).params.values())
+    assert values == [UUID(int=1), 9, UUID(int=2)]  # the constant of the rule is one parameter
+    assert scope_expression(opened, Thing, CALLERS, REQUEST).compare(sa_false())
+
+
+def test_a_prepared_scope_without_its_values_opens_no_row() -> None:
+    """Should a value ever be forgotten, the database compares with NULL."""
+    opened = grant("resource.size != 5 && resource.owner_id != principal.customer_id")
+    caller = replace(CALLERS, customer_id=UUID(int=1))
+    scope_expression(opened, Thing, caller, REQUEST)
+    (template,) = (value for key, value in opened.prepared.items() if isinstance(key, tuple))
+    assert None in select(Thing.id).where(template.expression).compile(dialect=SQLITE).params.values()

@@ -1,0 +1,1 @@
+"""The policy engine against hand-written code and other engines. Run `python -m benchmarks.policy`."""
