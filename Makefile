@@ -1,6 +1,8 @@
 # Two commands matter: `make demo` and `make test`. `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests wait more than they compute: somewhat more workers than cores.
+TEST_WORKERS ?= 4
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -13,7 +15,7 @@ demo: .venv/.runtime ## Start the mock identity provider and the API with demo d
 	@exec $(BIN)/python -m secure_api demo
 
 test: .venv/.test lint ## Run every check and test that this machine can run (REQUIRE_ALL=1: a missing part fails)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 lint: .venv/.test ## Style, types, security lint, import contracts
 	$(BIN)/ruff check .

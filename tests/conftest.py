@@ -7,6 +7,7 @@ with the reason at the end. With REQUIRE_ALL=1 (CI) that list is a failure.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,6 @@ from tests.support.machine import missing_reason
 from tests.support.shop import Shop, open_store
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
-_left_out: dict[str, list[str]] = {}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,16 +31,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 continue
             if REQUIRE_ALL:
                 pytest.fail(f"REQUIRE_ALL=1, and {reason}", pytrace=False)
-            _left_out.setdefault(reason, []).append(item.nodeid)
             pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one shop go to one worker, so that it is started once; all others go file by file."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        group = f"shop-{parameters['shop']}" if "shop" in parameters else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not _left_out:
+    left_out = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
+    if not left_out:
         return
     terminalreporter.section("could not run on this machine")
-    for reason, names in _left_out.items():
-        terminalreporter.line(f"{len(names)} tests: {reason}")
+    for reason, count in left_out.most_common():
+        terminalreporter.line(f"{count} tests: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(

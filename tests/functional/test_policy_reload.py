@@ -261,9 +261,9 @@ def test_a_worker_that_is_replaced_does_not_bring_old_rules_back(reloading: Relo
     """The master still holds the rules of its start; a new worker follows the generation before it answers."""
     reloading.put_in_force(CLOSED)
     assert reloading.statuses() == {403}
-    for old in reloading.workers():
-        os.kill(old, signal.SIGKILL)
     gone = reloading.workers()
+    for old in gone:
+        os.kill(old, signal.SIGKILL)
     eventually(lambda: len(reloading.workers() - gone) == reloading.store.workers)
     assert reloading.statuses() == {403}
 
