@@ -15,7 +15,7 @@ demo: .venv/.runtime ## Start the mock identity provider and the API with demo d
 	@exec $(BIN)/python -m secure_api demo
 
 test: .venv/.test lint ## Run every check and test that this machine can run (REQUIRE_ALL=1: a missing part fails)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 lint: .venv/.test ## Style, types, security lint, import contracts
 	$(BIN)/ruff check .

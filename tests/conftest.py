@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -29,18 +29,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             reason = missing_reason(part)
             if reason is None:
                 continue
-            if REQUIRE_ALL:
-                pytest.fail(f"REQUIRE_ALL=1, and {reason}", pytrace=False)
             pytest.skip(reason)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one shop go to one worker, so that it is started once; all others go file by file."""
-    for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        group = f"shop-{parameters['shop']}" if "shop" in parameters else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With REQUIRE_ALL=1 whatever was left out is a failure, wherever a test or a fixture decided it."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1, and {reason.removeprefix('Skipped: ')}"
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

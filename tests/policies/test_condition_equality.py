@@ -26,6 +26,7 @@ from secure_api.policy.roles import Roles
 from secure_api.policy.rule_reader import Vocabulary, read_resource
 from secure_api.policy.yaml_nodes import read_table
 from secure_api.principal import CredentialKind, Principal, PrincipalKind
+from tests.support.machine import POSTGRESQL_URL
 
 from .condition_world import (
     REQUEST,
@@ -46,7 +47,6 @@ EXAMPLES = int(os.environ.get("POLICY_EXAMPLES", "150"))
 # A seeded defect needs one counterexample, not the smallest one: shrinking takes most of the time.
 PHASES = (Phase.explicit, Phase.generate) if "POLICY_FIRST_FAILURE" in os.environ else tuple(Phase)
 ITEMS = 60
-POSTGRESQL = os.environ.get("POLICY_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 SCHEMA = schema_from_model(Item)
 WORLD_ROLES = Roles({role: frozenset({role}) for role in ROLES}, {})
 ALLOW, DENY = "allow", "deny"
@@ -76,9 +76,9 @@ def _filled(url: str) -> Connection:
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     try:
-        postgresql = _filled(POSTGRESQL)
+        postgresql = _filled(POSTGRESQL_URL)
     except OperationalError as error:
-        pytest.skip(f"PostgreSQL is away ({POSTGRESQL}): {error.orig}")
+        pytest.skip(f"PostgreSQL is away ({POSTGRESQL_URL}): {error.orig}")
     sqlite = _filled("sqlite://")
     with Session(sqlite) as session:
         boss = selectinload(Person.boss)
